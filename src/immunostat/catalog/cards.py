@@ -1,0 +1,393 @@
+"""What each kind of card holds: pydantic models of the YAML files, strict about keys and units.
+
+A new kind of card derives from `Card`; every number in it is a `FactCard` or derives from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, model_validator
+
+from immunostat.base.errors import Place
+from immunostat.base.facts import Evidence, Fact
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,79}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+
+
+class Card(BaseModel):
+    """Base of all cards: unknown keys are errors and a card never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MeasureCard(Card):
+    """A number with a unit where the source stands one level up."""
+
+    value: Number
+    unit: Annotated[str, StringConstraints(max_length=40)]
+
+
+class Citation(Card):
+    """Source key, place in the source, and whether it was read."""
+
+    source: Name
+    where: Text
+    checked: bool = False
+    note: str = ""
+
+
+class FactKeys(Card):
+    """The keys that say where a number comes from."""
+
+    source: Name | None = None
+    where: str = ""
+    evidence: Evidence
+    checked: bool = False
+    because: str = ""
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _has_its_reasons(self) -> Self:
+        if self.evidence in (Evidence.ASSUMED, Evidence.DERIVED) and not self.because.strip():
+            raise ValueError(f"evidence '{self.evidence}' needs the key 'because' with the reason")
+        if self.evidence is not Evidence.ASSUMED:
+            if not self.source:
+                raise ValueError(f"evidence '{self.evidence}' needs the key 'source'")
+            if not self.where.strip():
+                raise ValueError(f"evidence '{self.evidence}' needs the key 'where'")
+        if self.checked and not self.source:
+            raise ValueError("'checked: true' needs a source")
+        return self
+
+    def fact(self, name: str, value: float, unit: str, place: Place | None = None) -> Fact:
+        """The number `value` with these keys as a `Fact`."""
+        return Fact(
+            name=name,
+            value=value,
+            unit=unit,
+            source=self.source or "",
+            where=self.where,
+            evidence=self.evidence,
+            checked=self.checked,
+            because=self.because,
+            note=self.note,
+            place=place,
+        )
+
+
+class FactCard(FactKeys):
+    """One number: value, unit, and where it comes from."""
+
+    value: Number
+    unit: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+
+    def to_fact(self, name: str, place: Place | None = None) -> Fact:
+        """The number as a `Fact`."""
+        return self.fact(name, self.value, self.unit, place)
+
+
+class FactTable(RootModel[dict[str, FactCard]]):
+    """Numbers by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class SpreadCard(Card):
+    """How much patients differ: variance or coefficient of variation of a log-normal parameter."""
+
+    lognormal_variance: Annotated[Number, Field(ge=0)] | None = None
+    lognormal_cv: Annotated[Number, Field(ge=0)] | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.lognormal_variance is None) == (self.lognormal_cv is None):
+            raise ValueError("spread needs one of 'lognormal_variance' and 'lognormal_cv'")
+        return self
+
+
+class CovariateCard(FactKeys):
+    """Effect of a covariate on a parameter."""
+
+    covariate: Name
+    form: Literal["power", "proportional", "factor", "exponential"]
+    reference: MeasureCard | None = None
+    effect: Number
+    #: A covariate that the model computes, such as ``core.crp``: the effect then follows it in time.
+    follows: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]\w*\.[A-Za-z]\w*$")] | None = None
+
+    @model_validator(mode="after")
+    def _has_reference(self) -> Self:
+        if self.form in ("power", "exponential") and self.reference is None:
+            raise ValueError(f"form '{self.form}' needs the key 'reference'")
+        if self.form == "power" and self.reference and self.reference.value <= 0:
+            raise ValueError("the reference of form 'power' must be positive")
+        if self.form == "factor" and self.effect <= 0:
+            raise ValueError("the effect of form 'factor' must be positive")
+        if self.follows and self.form != "power":
+            raise ValueError("only form 'power' can follow the model in time")
+        return self
+
+
+class ParameterCard(FactCard):
+    """A kinetic parameter: a number with spread and covariate effects."""
+
+    value: Annotated[Number, Field(ge=0)]
+    spread: SpreadCard | None = None
+    covariates: tuple[CovariateCard, ...] = ()
+
+
+class CorrelationCard(Card):
+    """Covariance of the random effects of two parameters, log scale."""
+
+    of: tuple[Name, Name]
+    covariance: Number
+    note: str = ""
+
+
+class RouteCard(Card):
+    """A way into the body and the state it leads to."""
+
+    into: Name
+    over: FactCard | None = None
+    bioavailability: ParameterCard | None = None
+    note: str = ""
+
+
+class ResidualErrorCard(Card):
+    """Difference between measured and true concentration."""
+
+    proportional: FactCard | None = None
+    additive: FactCard | None = None
+    note: str = ""
+
+
+class PkCard(Card):
+    """Kinetics of a drug."""
+
+    model: Name
+    population: str = ""
+    source: Name | None = None
+    note: str = ""
+    parameters: dict[Name, ParameterCard]
+    correlations: tuple[CorrelationCard, ...] = ()
+    correlations_source: Citation | None = None
+    routes: dict[Name, RouteCard]
+    concentration: Name = "concentration"
+    residual_error: ResidualErrorCard = ResidualErrorCard()
+
+    @model_validator(mode="after")
+    def _correlations_fit(self) -> Self:
+        for pair in self.correlations:
+            for name in pair.of:
+                if name not in self.parameters or self.parameters[name].spread is None:
+                    raise ValueError(f"correlations: '{name}' is no parameter with a spread")
+        if self.correlations and self.correlations_source is None:
+            raise ValueError("correlations need the key 'correlations_source'")
+        return self
+
+
+class TargetActionCard(Card):
+    """What a drug does to a target."""
+
+    action: Name
+    affinity: FactCard | None = None
+    note: str = ""
+
+
+class RegimenCard(Citation):
+    """The labelled regimen of one situation, in plain words without the drug's name."""
+
+    label: Text
+    maximum: MeasureCard | None = None
+
+
+class HarmsCard(Citation):
+    """Boxed warnings of the label."""
+
+    boxed: tuple[Text, ...] = ()
+
+
+class ExposureCheckCard(FactCard):
+    """A published exposure that is compared with, never used as a parameter."""
+
+    regimen: Text
+    quantity: Text
+    statistic: Text
+    low: Number | None = None
+    high: Number | None = None
+
+
+class DrugCard(Card):
+    """``drugs/NAME.yaml``."""
+
+    name: Name
+    title: Text
+    atc: str = ""
+    drug_class: Annotated[str, Field(alias="class")]
+    modality: Literal[
+        "antibody", "fusion protein", "small molecule", "cytokine", "peptide", "cell", "vaccine"
+    ]
+    direction: Literal["suppressant", "stimulant", "both"]
+    note: str = ""
+    molar_mass: FactCard
+    pk: PkCard | None = None
+    #: Routes of a drug without kinetics, so that its doses can still be written.
+    routes: tuple[Name, ...] = ()
+    targets: dict[Name, TargetActionCard] = {}
+    regimens: dict[Name, RegimenCard] = {}
+    harms: HarmsCard | None = None
+    exposure_checks: tuple[ExposureCheckCard, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_routes(self) -> Self:
+        if self.pk is not None and self.routes:
+            raise ValueError("'routes' is for drugs without 'pk'; use pk.routes")
+        return self
+
+
+class TargetCard(Card):
+    """``targets/NAME.yaml``: a hook of the immune core that drugs act on."""
+
+    name: Name
+    title: Text
+    kind: Literal["ligand", "receptor", "enzyme", "cell", "pathway"]
+    actions: tuple[Name, ...]
+    hook: Name
+    tissue: Name
+    summary: Text
+    note: str = ""
+    parameters: dict[Name, FactCard] = {}
+
+
+class TrialResultCard(FactCard):
+    """One printed result of one arm."""
+
+    endpoint: Text
+    week: Annotated[Number, Field(ge=0)]
+    low: Number | None = None
+    high: Number | None = None
+    sd: Number | None = None
+    n: Annotated[int, Field(gt=0)] | None = None
+    statistic: str = ""
+
+
+class TrialArmCard(Card):
+    """One arm of a published trial."""
+
+    name: Text
+    drug: Name
+    regimen: str = ""
+    n: Annotated[int, Field(gt=0)]
+    role: Literal["training", "held-back"]
+    note: str = ""
+    results: tuple[TrialResultCard, ...] = ()
+
+
+class TrialCard(Card):
+    """``trials/NAME.yaml``: a published trial."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,79}$")]
+    title: Text
+    situation: Name
+    population: Name
+    citation: Name
+    note: str = ""
+    registration: str = ""
+    arms: tuple[TrialArmCard, ...]
+
+
+class DriverCard(FactKeys):
+    """What multiplies the hazard of a side effect."""
+
+    covariate: Name | None = None
+    state: Name | None = None
+    drug: Name | None = None
+    form: Literal["exponential", "factor", "loss", "power", "proportional"]
+    per: MeasureCard | None = None
+    reference: MeasureCard | None = None
+    effect: Number
+    low: Number | None = None
+    high: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_one_cause(self) -> Self:
+        if sum(cause is not None for cause in (self.covariate, self.state, self.drug)) != 1:
+            raise ValueError("a driver needs one of 'covariate', 'state' and 'drug'")
+        if self.form == "exponential" and self.per is None:
+            raise ValueError("form 'exponential' needs the key 'per', the step of the covariate")
+        return self
+
+
+class SideEffectCheckCard(FactCard):
+    """A published rate that is compared with, never used as a parameter."""
+
+    drug: Name
+    regimen: str = ""
+    trial: str = ""
+    arm: str = ""
+    grade: int | None = None
+    quantity: str = ""
+    statistic: str = ""
+    low: Number | None = None
+    high: Number | None = None
+    n: int | None = None
+
+
+class GradeCard(Card):
+    """A grade of a lab change: the value lies below or above this bound."""
+
+    below: FactCard | None = None
+    above: FactCard | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.below is None) == (self.above is None):
+            raise ValueError("a grade needs one of 'below' and 'above'")
+        return self
+
+
+class SideEffectCard(Card):
+    """``side_effects/NAME.yaml``: an event with a hazard, or a graded lab change."""
+
+    name: Name
+    title: Text
+    kind: Literal["event", "graded-count"]
+    summary: str = ""
+    note: str = ""
+    background: FactCard | None = None
+    reference: dict[Name, Number] = {}
+    drivers: tuple[DriverCard, ...] = ()
+    latency: str = ""
+    recovery: str = ""
+    output: Name | None = None
+    grades: dict[int, GradeCard] = {}
+    checks: tuple[SideEffectCheckCard, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind == "event" and self.background is None:
+            raise ValueError("kind 'event' needs the key 'background', the rate without drug")
+        if self.kind == "graded-count" and (self.output is None or not self.grades):
+            raise ValueError("kind 'graded-count' needs the keys 'output' and 'grades'")
+        return self
+
+
+def all_facts(value: object, name: str = "") -> Iterator[tuple[str, FactKeys]]:
+    """Every number of a card with its dotted path, in the order of the card."""
+    if isinstance(value, FactKeys):
+        yield name, value
+    if isinstance(value, BaseModel):
+        for key, info in type(value).model_fields.items():
+            child = getattr(value, key)
+            yield from all_facts(child, f"{name}.{info.alias or key}" if name else key)
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from all_facts(child, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, tuple | list):
+        for i, child in enumerate(value):
+            yield from all_facts(child, f"{name}.{i}")

@@ -1,0 +1,187 @@
+"""Checks of a card against the rest of the catalog: sources exist, units fit, names are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from immunostat.base.errors import ImmunostatError, InputError, Place, near_matches
+from immunostat.base.units import convert, to_internal
+from immunostat.catalog.cards import (
+    DrugCard,
+    FactCard,
+    FactKeys,
+    SideEffectCard,
+    TrialCard,
+    all_facts,
+)
+from immunostat.catalog.convert import drug_of
+from immunostat.catalog.lookup import Catalog, read_card
+from immunostat.catalog.reader import Document
+from immunostat.therapy.grammar import parse_regimen
+
+
+def check_card(catalog: Catalog, folder: str, name: str) -> Iterator[ImmunostatError]:
+    """Problems of one card, each with file and line; none if it is well.
+
+    Parameters
+    ----------
+    catalog
+        Where the card and all that it names are.
+    folder, name
+        The kind of card and its name.
+    """
+    try:
+        document = catalog.document(folder, name)
+    except InputError as error:
+        yield error
+        return
+    yield from check_document(catalog, folder, document, catalog.path(folder, name))
+
+
+def check_document(
+    catalog: Catalog, folder: str, document: Document, path: Path | None = None
+) -> Iterator[ImmunostatError]:
+    """Problems of a card that may lie outside the catalog, each with file and line.
+
+    Parameters
+    ----------
+    catalog
+        Where all that the card names is.
+    folder
+        The kind of card.
+    document
+        Its data.
+    path
+        Its file, whose name is to be the name of the card; None if it does not matter.
+    """
+    try:
+        card = read_card(document, folder, path)
+    except InputError as error:
+        yield error
+        return
+    yield from _check_sources(catalog, document)
+    yield from _check_facts(card, document)
+    if isinstance(card, DrugCard):
+        yield from _check_drug(catalog, card, document)
+    elif isinstance(card, TrialCard):
+        yield from _check_trial(catalog, card, document)
+    elif isinstance(card, SideEffectCard) and card.background:
+        yield from _attempt(
+            partial(
+                convert,
+                card.background.value,
+                card.background.unit,
+                "1/year",
+                what="background",
+                place=document.place(("background",)),
+                example="1.5 with unit 1/(100 year)",
+            )
+        )
+
+
+def _attempt(act: Callable[[], object]) -> Iterator[ImmunostatError]:
+    try:
+        act()
+    except ImmunostatError as error:
+        yield error
+
+
+def _check_sources(catalog: Catalog, document: Document) -> Iterator[InputError]:
+    sources = catalog.sources()
+
+    def search(part: object, path: tuple[str | int, ...]) -> Iterator[InputError]:
+        if isinstance(part, dict):
+            for key, child in part.items():
+                if key in ("source", "citation") and isinstance(child, str):
+                    if child and child not in sources:
+                        yield InputError(
+                            f"source '{child}' is not in sources.bib",
+                            document.place((*path, key)),
+                            near_matches(child, sources),
+                        )
+                else:
+                    yield from search(child, (*path, key))
+        elif isinstance(part, list):
+            for i, child in enumerate(part):
+                yield from search(child, (*path, i))
+
+    yield from search(document.data, ())
+
+
+def _path(dotted: str) -> tuple[str | int, ...]:
+    return tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
+
+
+def _check_facts(card: object, document: Document) -> Iterator[ImmunostatError]:
+    """Every unit of the card is one that is known."""
+    for dotted, fact in all_facts(card):
+        place = document.place(_path(dotted))
+        if isinstance(fact, FactCard):
+            yield from _known_unit(fact.unit, dotted, place)
+        elif isinstance(fact, FactKeys):
+            for key in ("reference", "per"):
+                measure = getattr(fact, key, None)
+                if measure is not None:
+                    yield from _known_unit(measure.unit, f"{dotted}.{key}", place)
+
+
+def _known_unit(unit: str, what: str, place: Place) -> Iterator[ImmunostatError]:
+    yield from _attempt(
+        partial(convert, 1.0, unit, unit, what=what, place=place, example="'nmol/L'")
+    )
+
+
+def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterator[ImmunostatError]:
+    try:
+        drug = drug_of(card, document)
+    except ImmunostatError as error:
+        yield error
+        return
+    for target, action in card.targets.items():
+        place = document.place(("targets", target))
+        if target not in catalog.targets():
+            remedy = near_matches(target, catalog.targets())
+            yield InputError(f"target '{target}' is not in the catalog", place, remedy)
+        elif action.action not in catalog.target(target).actions:
+            allowed = ", ".join(catalog.target(target).actions)
+            yield InputError(
+                f"target '{target}' has no action '{action.action}'", place, f"allowed: {allowed}"
+            )
+    for situation in drug.regimens:
+        place = document.place(("regimens", situation))
+        yield from _attempt(
+            partial(parse_regimen, f"{drug.name} label", lambda _: drug, situation, place)
+        )
+    for i, check in enumerate(card.exposure_checks):
+        place = document.place(("exposure_checks", i, "regimen"))
+        yield from _attempt(
+            partial(parse_regimen, f"{drug.name} {check.regimen}", lambda _: drug, "", place)
+        )
+        if check.quantity.startswith(("trough", "maximum", "mean concentration")):
+            yield from _attempt(
+                partial(
+                    to_internal,
+                    check.value,
+                    check.unit,
+                    "concentration",
+                    drug.molar_mass,
+                    what=check.quantity,
+                    place=place,
+                )
+            )
+
+
+def _check_trial(
+    catalog: Catalog, card: TrialCard, document: Document
+) -> Iterator[ImmunostatError]:
+    for i, arm in enumerate(card.arms):
+        if arm.drug == "placebo" and not arm.regimen:
+            continue
+        place = document.place(("arms", i, "drug"))
+        if arm.drug not in catalog.drugs():
+            continue  # published arms may hold drugs that are not simulated
+        line = arm.regimen if arm.regimen.startswith(arm.drug) else f"{arm.drug} {arm.regimen}"
+        place = document.place(("arms", i, "regimen"))
+        yield from _attempt(partial(parse_regimen, line, catalog.drug, card.situation, place))

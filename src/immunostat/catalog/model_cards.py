@@ -1,0 +1,207 @@
+"""Cards of what a model is made of: the immune core, situations and populations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from immunostat.catalog.cards import (
+    Card,
+    CovariateCard,
+    FactCard,
+    FactKeys,
+    Name,
+    Number,
+    Text,
+)
+
+
+class ModelSpreadCard(Card):
+    """How much patients differ in a parameter of the model."""
+
+    lognormal_variance: Annotated[Number, Field(ge=0)] | None = None
+    lognormal_cv: Annotated[Number, Field(ge=0)] | None = None
+    normal_sd: Annotated[Number, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        given = (self.lognormal_variance, self.lognormal_cv, self.normal_sd)
+        if sum(value is not None for value in given) != 1:
+            raise ValueError(
+                "spread needs one of 'lognormal_variance', 'lognormal_cv' and 'normal_sd'"
+            )
+        return self
+
+
+class ModelParameterCard(FactCard):
+    """A parameter of the core or of a situation, with what makes patients differ in it."""
+
+    spread: ModelSpreadCard | None = None
+    covariates: tuple[CovariateCard, ...] = ()
+
+
+class FunctionCard(Card):
+    """One line of the immune activity profile."""
+
+    title: Text
+    output: Name
+
+
+class CoreCard(Card):
+    """``core/NAME.yaml``: numbers of the immune core and what its profile reads."""
+
+    name: Name
+    title: Text
+    fragment: Text
+    module: Name
+    ports: tuple[Name, ...]
+    summary: str = ""
+    functions: dict[Name, FunctionCard]
+    engagement: dict[Name, FunctionCard] = {}
+    profile_threshold: FactCard
+    parameters: dict[Name, ModelParameterCard]
+
+
+class ScaledCard(Card):
+    """A parameter to which an output is proportional, set so that the output is a covariate."""
+
+    parameter: Name
+    output: Name
+    covariate: Name
+
+
+class PlausibleCard(Card):
+    """Range that an output of a plausible patient keeps at the untreated steady state."""
+
+    output: Name
+    minimum: Number | None = None
+    maximum: Number | None = None
+    because: Text
+
+
+class SteadyStateCard(Card):
+    """How the untreated disease is found and what is read from it."""
+
+    duration: FactCard
+    anchors: dict[Name, Name] = {}
+    scaled: ScaledCard | None = None
+    plausible: tuple[PlausibleCard, ...] = ()
+
+
+class ComponentCard(Card):
+    """What a visit records: an output of the model, a factor, and the error between visits."""
+
+    title: Text
+    output: Name
+    unit: str
+    error: FactCard | None = None
+    error_of: Name | None = None
+    factor: FactCard | None = None
+    low: Number
+    high: Number
+    step: Number | None = None
+
+
+class EndpointCard(Card):
+    """An endpoint of a situation: a kind, and what it reads."""
+
+    title: Text
+    kind: Literal["value", "change", "percent_change", "responder", "below"]
+    component: Name | None = None
+    score: Name | None = None
+    rule: Name | None = None
+    level: Number | None = None
+    inputs: dict[Name, Name] = {}
+    statistic: Literal["mean", "median"] = "mean"
+    source: Name | None = None
+
+
+class SituationCard(Card):
+    """``situations/NAME.yaml``: a situation of the immune system and what its clinic sees."""
+
+    name: Name
+    title: Text
+    core: Name
+    fragment: Text
+    module: Name
+    ports: tuple[str, ...]
+    summary: str = ""
+    trial_switch: Name | None = None
+    steady_state: SteadyStateCard
+    from_covariates: dict[Name, Name] = {}
+    parameters: dict[Name, ModelParameterCard]
+    components: dict[Name, ComponentCard]
+    endpoints: dict[str, EndpointCard]
+    main_endpoint: str
+    course: str
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name, component in self.components.items():
+            if component.error_of and component.error_of not in self.components:
+                raise ValueError(f"components.{name}: no component '{component.error_of}'")
+        for name, endpoint in self.endpoints.items():
+            wanted = [*endpoint.inputs.values(), *([endpoint.component] * bool(endpoint.component))]
+            for component_name in wanted:
+                if component_name not in self.components:
+                    raise ValueError(f"endpoints.{name}: no component '{component_name}'")
+        for name in (self.main_endpoint, self.course):
+            if name not in self.endpoints:
+                raise ValueError(f"no endpoint '{name}'")
+        return self
+
+
+class MomentsCard(Card):
+    """Mean and spread, or probability, of a covariate in one group."""
+
+    mean: FactCard | None = None
+    sd: FactCard | None = None
+    probability: FactCard | None = None
+
+
+class PopulationCovariateCard(MomentsCard):
+    """One covariate of a population."""
+
+    distribution: Literal["normal", "lognormal", "uniform", "bernoulli", "constant", "derived"]
+    unit: str
+    by: Name | None = None
+    groups: tuple[MomentsCard, MomentsCard] | None = None
+    low: Number | None = None
+    high: Number | None = None
+    moments_of: Literal["truncated", "parent"] = "truncated"
+    formula: str = ""
+
+
+class PopulationCorrelationCard(FactKeys):
+    """Correlation of the normal scores of two covariates."""
+
+    of: tuple[Name, Name]
+    correlation: Annotated[Number, Field(ge=-1, le=1)]
+
+
+class EntryCard(FactKeys):
+    """An entry criterion on a value observed at baseline."""
+
+    component: Name
+    minimum: Number | None = None
+    maximum: Number | None = None
+
+
+class BackgroundCard(Card):
+    """Therapy that everybody in the population has and keeps."""
+
+    drug: Name
+    note: str = ""
+
+
+class PopulationCard(Card):
+    """``populations/NAME.yaml``: who enters."""
+
+    name: Name
+    title: Text
+    situation: Name
+    background: BackgroundCard | None = None
+    covariates: dict[Name, PopulationCovariateCard]
+    correlations: tuple[PopulationCorrelationCard, ...] = ()
+    entry: tuple[EntryCard, ...] = ()

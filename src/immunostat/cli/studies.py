@@ -1,0 +1,406 @@
+"""Commands on study files: run, check, show."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from immunostat.base.errors import InputError, Place, near_matches, shown_path
+from immunostat.cli.printing import (
+    NOTICE,
+    CsvOption,
+    Exit,
+    Format,
+    JsonOption,
+    format_of,
+    guarded,
+    heading,
+    message,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from immunostat.catalog.lookup import Catalog
+    from immunostat.study.result import Result
+    from immunostat.study.study import Study
+
+StudyArgument = Annotated[Path, typer.Argument(help="A study file (YAML).")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the study, such as duration='52 weeks'; may be repeated.",
+    ),
+]
+Progress = Callable[[int, int, str], None]
+
+
+def _catalog(context: typer.Context) -> Catalog:
+    from immunostat.catalog.lookup import Catalog
+
+    return Catalog.packaged(context.obj)
+
+
+@guarded
+def run(
+    context: typer.Context,
+    study: StudyArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Result folder; results/<name of the study> if not."),
+    ] = None,
+    patients: Annotated[int | None, typer.Option(help="Number of patients in each arm.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads; all cores if not given.")
+    ] = None,
+    settings: SetOption = None,
+    dry_run: Annotated[bool, typer.Option(help="Check and show, but do not simulate.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Write into a folder that is no result folder of this program.")
+    ] = False,
+) -> None:
+    from immunostat.study.study import read_study
+
+    changes = list(settings or [])
+    changes += [f"population.patients={patients}"] if patients is not None else []
+    changes += [f"population.seed={seed}"] if seed is not None else []
+    catalog = _catalog(context)
+    plan = read_study(study, catalog, changes)
+    folder = output or Path("results") / study.stem
+    _refuse_foreign(folder, force)
+    if dry_run:
+        _overview(plan)
+        message(f"dry run: nothing was simulated; the result would go to {shown_path(folder)}")
+        return
+
+    from immunostat.report import page
+    from immunostat.study import result as results
+    from immunostat.study.run import run as simulate
+
+    started = time.perf_counter()
+    with _progress(quiet) as progress:
+        answer = simulate(plan, threads=threads, progress=progress, catalog=catalog)
+    results.write(answer, folder)
+    page.write(answer, folder)
+    if not quiet:
+        _summary(answer, plan)
+        seconds = time.perf_counter() - started
+        message(f"{NOTICE}\nwritten to {shown_path(folder)} ({seconds:.1f} s)")
+    failed = {cause: n for cause, n in dict(answer.run.get("failed", {})).items() if n}
+    if failed:
+        shown = ", ".join(f"{n} {cause}" for cause, n in failed.items())
+        message(f"some patients failed and are left out of the tables: {shown}")
+        raise typer.Exit(Exit.SOME_PATIENTS_FAILED)
+
+
+def _refuse_foreign(folder: Path, force: bool) -> None:
+    """A result replaces an earlier result, and nothing else unless forced."""
+    place = Place(shown_path(folder))
+    if folder.exists() and not folder.is_dir():
+        raise InputError("the output is a file, not a folder", place, "choose another with -o")
+    is_foreign = folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file()
+    if is_foreign and not force:
+        raise InputError(
+            "this folder is not empty and holds no result of this program (no run.json)",
+            place,
+            "choose another folder with -o, or use --force to write into this one",
+        )
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress | None]:
+    """A bar of finished patients on standard error, where that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    started: dict[str, float] = {}
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("preparing", total=None, rate="")
+
+        def show(done: int, total: int, stage: str) -> None:
+            began = started.setdefault(stage, time.perf_counter())
+            seconds = time.perf_counter() - began
+            rate = f"{done / seconds:.0f} patients/s" if done and seconds > 0.05 else ""
+            bar.update(task, description=stage, completed=done, total=total, rate=rate)
+
+        yield show
+
+
+def _summary(answer: Result, plan: Study) -> None:
+    """Endpoints at their last time, arm beside arm."""
+    table = answer.endpoints
+    rows = []
+    for endpoint in plan.endpoints:
+        own = table[table["endpoint"] == endpoint]
+        if not len(own):
+            continue
+        last = own[own["time_day"] == own["time_day"].max()]
+        for line in last.to_dict("records"):
+            rows.append(
+                (
+                    endpoint,
+                    line["arm"],
+                    line["time_day"] / 7,
+                    int(line["n"]),
+                    line["statistic"],
+                    f"{line['estimate']:.4g}",
+                    f"{line['low']:.4g} to {line['high']:.4g}",
+                    line["unit"],
+                )
+            )
+    columns = ("endpoint", "arm", "week", "n", "statistic", "estimate", "95 % interval", "unit")
+    print_table(columns, rows, Format.TEXT, plan.title)
+
+
+def _overview(plan: Study) -> None:
+    """What a study would run, for people."""
+    from immunostat.therapy.regimen import duration_words
+
+    heading(plan.title)
+    lines = {
+        "situation": plan.situation,
+        "population": f"{plan.population.name}: {plan.population.n_patients} patients in each arm, "
+        f"seed {plan.population.seed}",
+        "background": "; ".join(r.words() for r in plan.background) or "as in the population",
+        "duration": duration_words(plan.duration_day),
+        "visits": ", ".join(duration_words(time) for time in plan.visits_day),
+        "endpoints": ", ".join(plan.endpoints),
+        "side effects": ", ".join(plan.side_effects) or "none",
+        "compared with": ", ".join(plan.compare_with) or "nothing",
+    }
+    for name, value in lines.items():
+        heading(f"  {name + ':':14} {value}")
+    heading("")
+    rows = [
+        (
+            arm,
+            "; ".join(regimen.words() for regimen in regimens) or "background only",
+            sum(len(regimen.doses(plan.duration_day)) for regimen in regimens),
+        )
+        for arm, regimens in plan.arms.items()
+    ]
+    print_table(("arm", "regimen", "doses"), rows)
+
+
+@guarded
+def show(
+    context: typer.Context,
+    study: StudyArgument,
+    equations: Annotated[bool, typer.Option(help="The equations of the joined model.")] = False,
+    doses: Annotated[bool, typer.Option(help="Every dose of every arm.")] = False,
+    weight: Annotated[
+        float | None, typer.Option(metavar="KG", help="With --doses: amounts for this weight.")
+    ] = None,
+    sources: Annotated[bool, typer.Option(help="The sources that the study rests on.")] = False,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+    as_csv: CsvOption = False,
+) -> None:
+    from immunostat.study.study import read_study
+
+    catalog, how = _catalog(context), format_of(as_json, as_csv)
+    plan = read_study(study, catalog, settings or [])
+    if doses:
+        columns, rows = _dose_rows(plan, weight)
+        print_table(columns, rows, how)
+    if sources:
+        print_table(("key", "citation"), _source_rows(plan, catalog), how)
+    if equations:
+        _equations(plan, catalog)
+    if not (doses or sources or equations):
+        if how is Format.JSON:
+            print_json(plan.resolved())
+        else:
+            _overview(plan)
+
+
+def _dose_rows(plan: Study, weight: float | None) -> tuple[list[str], list[tuple[object, ...]]]:
+    """Doses of every arm; with the amount given to a patient of `weight` kg."""
+    if weight is not None and not 0 < weight < 1000:
+        raise InputError(
+            f"a weight of {weight:g} kg is not possible",
+            Place(f"--weight {weight:g}"),
+            "for example --weight 70",
+        )
+    columns = ["arm", "drug", "week", "day", "dose", "unit", "route", "infusion_h"]
+    columns += ["given"] if weight is not None else []
+    rows: list[tuple[object, ...]] = []
+    for arm in plan.arms:
+        for regimen in plan.regimens(arm):
+            for dose in regimen.doses(plan.duration_day):
+                unit = f"{dose.unit}/kg" if dose.per_kg else dose.unit
+                row: tuple[object, ...] = (
+                    arm,
+                    dose.drug,
+                    dose.time_day / 7,
+                    dose.time_day,
+                    dose.amount,
+                    unit,
+                    dose.route,
+                    round(dose.infusion_day * 24, 6),
+                )
+                if weight is not None:
+                    given = dose.amount * (weight if dose.per_kg else 1.0)
+                    given = given if dose.maximum is None else min(given, dose.maximum)
+                    row = (*row, f"{given:g} {dose.unit}")
+                rows.append(row)
+    return columns, rows
+
+
+def _source_rows(plan: Study, catalog: Catalog) -> list[tuple[str, str]]:
+    from immunostat.study import ledger
+
+    cards = ledger.cards_of_study(
+        catalog,
+        plan.situation,
+        plan.population.name,
+        [drug.name for drug in plan.drugs],
+        plan.side_effects,
+        plan.compare_with,
+    )
+    records = ledger.source_records(catalog, ledger.source_keys(catalog, cards))
+    return [(record["key"], record["text"]) for record in records]
+
+
+def _equations(plan: Study, catalog: Catalog) -> None:
+    from immunostat.study.assemble import assemble
+
+    assembly = assemble(catalog, catalog.situation(plan.situation), plan.drugs)
+    heading(assembly.antimony)
+    heading("assignments")
+    for name, expression in assembly.system.assignments:
+        heading(f"  {name} = {expression}")
+    heading("rates, per day")
+    for state, rate in zip(assembly.system.states, assembly.system.rates, strict=True):
+        heading(f"  d {state}/dt = {rate}")
+
+
+@guarded
+def check(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A study, a card or a model (.ant, .xml).")],
+    kind: Annotated[
+        str | None, typer.Option(help="Kind of card, such as drug, if its folder does not say.")
+    ] = None,
+) -> None:
+    if file.suffix.lower() in (".ant", ".antimony", ".xml", ".sbml"):
+        _check_model(file)
+        return
+    from immunostat.catalog.check import check_document
+    from immunostat.catalog.reader import read_yaml
+
+    catalog, document = _catalog(context), read_yaml(file)
+    folder = _kind_of(file, document.data, kind)
+    if folder == "studies":
+        from immunostat.study.study import study_of
+
+        plan = study_of(document, catalog)
+        n_doses = sum(
+            len(r.doses(plan.duration_day)) for arm in plan.arms for r in plan.regimens(arm)
+        )
+        message(
+            f"{shown_path(file)}: a study of {len(plan.arms)} arms and {n_doses} doses; no error"
+        )
+        return
+    problems = list(check_document(catalog, folder, document, file))
+    for problem in problems:
+        message(f"error: {problem}")
+    if problems:
+        raise typer.Exit(Exit.WRONG_INPUT)
+    message(f"{shown_path(file)}: a card in '{folder}'; no error")
+
+
+def _kind_of(file: Path, data: dict[str, Any], kind: str | None) -> str:
+    """Folder name of the kind of card, or 'studies'."""
+    from immunostat.catalog.lookup import KINDS
+
+    nouns = {k.noun.replace(" ", "-"): k.folder for k in KINDS} | {"study": "studies"}
+    if kind is not None:
+        if kind not in nouns:
+            raise InputError(
+                f"'{kind}' is no kind of file", Place("--kind"), near_matches(kind, nouns)
+            )
+        return nouns[kind]
+    if file.resolve().parent.name in {k.folder for k in KINDS}:
+        return file.resolve().parent.name
+    telling = {
+        "drugs": ("modality", "molar_mass"),
+        "targets": ("hook",),
+        "side_effects": ("grades", "drivers"),
+        "trials": ("citation",),
+        "situations": ("endpoints", "fragment"),
+        "core": ("functions",),
+        "populations": ("covariates",),
+    }
+    for folder, keys in telling.items():
+        if folder == "situations" and not set(keys) <= set(data):
+            continue
+        if any(key in data for key in keys):
+            return folder
+    return "studies"
+
+
+def _check_model(file: Path) -> None:
+    from immunostat.model.antimony import load_model
+    from immunostat.model.check import check_system
+
+    system = load_model(file)
+    for finding in check_system(system).messages():
+        message(f"note: {finding}")
+    message(
+        f"{shown_path(file)}: a model of {system.n_states} states and {system.n_parameters} "
+        "parameters; no error"
+    )
+
+
+def _help(first: str, *examples: str) -> str:
+    shown = "\n\n".join(f"Example:  immunostat {example}" for example in examples)
+    return f"{first}\n\n{shown}\n\n{NOTICE}"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module to the program."""
+
+    def add(command: Callable[..., None], text: str, *examples: str) -> None:
+        app.command(help=_help(text, *examples), rich_help_panel="Studies")(command)
+
+    add(
+        run,
+        "Simulate a study and write a folder with tables, figures, sources and a report. An "
+        "earlier result in the folder is replaced.",
+        "run studies/ra-biologics.yaml --patients 200 -o results/first",
+        "run studies/ra-biologics.yaml --set duration='52 weeks' --dry-run",
+    )
+    add(
+        check,
+        "Check a study, a card or a model file without running it.",
+        "check studies/ra-biologics.yaml",
+        "check my-cards/drugs/mydrug.yaml",
+    )
+    add(
+        show,
+        "Show what a study would run.",
+        "show studies/ra-biologics.yaml --doses --weight 70",
+        "show studies/ra-biologics.yaml --equations",
+    )

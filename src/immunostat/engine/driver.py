@@ -1,0 +1,304 @@
+"""The loop that carries lanes of patients through their schedules.
+
+One call of `run_lanes` goes on until its budget of steps is used up or it needs more patients;
+all that must survive to the next call stands in the block and in `lanes`. It is compiled once
+by numba, as nothing in it depends on the model: the model's functions come as addresses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from immunostat.engine.layout import Layout
+
+#: Columns of `lanes`: patient (-1 for none), next event, next sample, and counts of steps.
+PATIENT, EVENT, SAMPLE, ACCEPTED, REJECTED, REFUSED_NAN = range(6)
+N_LANE_COLUMNS = 6
+
+#: Two times closer than this, relative to their size (or to one day), are the same time.
+SAME_TIME = 1e-9
+
+#: A step shorter than this share of the time is lost in round-off.
+LEAST_STEP = 4e-15
+
+_OK, _STEP_TOO_SMALL, _TOO_MANY_STEPS, _NOT_FINITE = 0, 1, 2, 3
+_ADD, _RATE, _SET, _REPLACE = 0, 1, 2, 3
+
+_TIME, _STEP, _STOP = Layout.TIME, Layout.STEP, Layout.STOP
+_NEW_TIME, _TAKEN, _FLAG, _ERROR = Layout.NEW_TIME, Layout.TAKEN, Layout.FLAG, Layout.ERROR
+_LAST_REJECTED, _MASK, _THETA = Layout.REJECTED, Layout.MASK, Layout.THETA
+_SAMPLE_TIME, _FIRST_STEP, _ACTIVE = Layout.SAMPLE_TIME, Layout.FIRST_STEP, Layout.ACTIVE
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _call(typing_context: Any, address: Any, block: Any) -> Any:
+    """Call ``void (*address)(double *block)``."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t])
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        builder.call(function, [builder.inttoptr(arguments[1], cgutils.voidptr_t)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _is_due(time: float, limit: float) -> bool:
+    """Whether a time has come at `limit`."""
+    return time <= limit + SAME_TIME * max(1.0, abs(limit))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _apply_events(
+    block: Any, rows: Any, lanes: Any, lane: int, last: int, events: Any, columns: Any
+) -> bool:
+    """Apply what is due in a lane; whether a parameter was changed. Sets STOP."""
+    event_times, event_values = events
+    event_actions, event_targets = columns
+    row_state, row_input, row_parameter = rows
+    now = block[_TIME, lane]
+    index = lanes[lane, EVENT]
+    is_changed = False
+    while index < last and _is_due(event_times[index], now):
+        target, value = event_targets[index], event_values[index]
+        action = event_actions[index]
+        if action == _ADD:
+            block[row_state + target, lane] += value
+        elif action == _RATE:
+            block[row_input + target, lane] += value
+        elif action == _SET:
+            block[row_parameter + target, lane] = value
+            is_changed = True
+        else:
+            block[row_state + target, lane] = value
+        index += 1
+    lanes[lane, EVENT] = index
+    return is_changed
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def run_lanes(
+    addresses: Any,
+    layout: Any,
+    block: Any,
+    lanes: Any,
+    queue: Any,
+    problem: Any,
+    events: Any,
+    columns: Any,
+    results: Any,
+    max_steps: int,
+    budget: int,
+    is_last: bool,
+) -> int:
+    """Carry lanes on; gives the number of patients finished.
+
+    Parameters
+    ----------
+    addresses
+        Of the kernel's functions, as in `step.ENTRY_POINTS`.
+    layout
+        First rows: state, new state, input, start, parameter, output.
+    block
+        Memory of the lanes. Shape (row, lane).
+    lanes
+        State of each lane. Shape (lane, `N_LANE_COLUMNS`).
+    queue
+        Next patient and end of the patients to take.
+    problem
+        Parameters, initial states (no rows: take the model's), sample times, start (one number).
+    events, columns
+        Times and values; actions, targets and offsets of all patients' events.
+    results
+        Samples, final states, times reached, status, accepted, rejected.
+    max_steps
+        Steps allowed to one patient.
+    budget
+        Steps of the block to take in this call.
+    is_last
+        Whether no more patients will come after the queue: idle lanes then stay idle.
+    """
+    parameters, initial, times, begin = problem
+    event_times, event_values = events
+    event_actions, event_targets, offsets = columns
+    values, final_states, reached, status, accepted, rejected = results
+    row_state, row_new, row_input, row_start, row_parameter, row_output = layout
+    prepare, initialise, first_step = addresses[0], addresses[1], addresses[2]
+    advance, commit, sample = addresses[3], addresses[4], addresses[5]
+    address = block.ctypes.data
+    width = block.shape[1]
+    n_states, n_parameters = final_states.shape[1], parameters.shape[1]
+    n_times, n_outputs = values.shape[1], values.shape[2]
+    start = begin[0]
+    end = times[n_times - 1] if n_times > 0 else start
+    rows = (row_state, row_input, row_parameter)
+    needs = np.zeros(width, dtype=np.int64)  # 1: events are due, 2: a new patient, 3: ended
+    finished = 0
+    n_steps = 0
+    while True:
+        # 1. lanes without a patient take the next one
+        is_loaded = False
+        for lane in range(width):
+            needs[lane] = 0
+            block[_MASK, lane] = 0.0
+            if lanes[lane, PATIENT] >= 0 or queue[0] >= queue[1]:
+                continue
+            patient = queue[0]
+            queue[0] += 1
+            lanes[lane, PATIENT] = patient
+            lanes[lane, EVENT] = offsets[patient]
+            lanes[lane, SAMPLE] = 0
+            lanes[lane, ACCEPTED] = 0
+            lanes[lane, REJECTED] = 0
+            lanes[lane, REFUSED_NAN] = 0
+            for j in range(n_parameters):
+                block[row_parameter + j, lane] = parameters[patient, j]
+            for i in range(n_states):
+                block[row_input + i, lane] = 0.0
+            block[_MASK, lane] = 1.0
+            block[_TIME, lane] = start
+            block[_ACTIVE, lane] = 1.0
+            needs[lane] = 2
+            is_loaded = True
+        if is_loaded:
+            _call(initialise, address)
+            _call(prepare, address)
+            for lane in range(width):
+                if needs[lane] == 2:
+                    patient = lanes[lane, PATIENT]
+                    for i in range(n_states):
+                        if initial.shape[0] > 0:
+                            block[row_state + i, lane] = initial[patient, i]
+                        else:
+                            block[row_state + i, lane] = block[row_start + i, lane]
+                        # so that a patient whose time is up at once has a final state
+                        block[row_new + i, lane] = block[row_state + i, lane]
+                    block[_NEW_TIME, lane] = start
+                    block[_TAKEN, lane] = 1.0
+                    block[_FLAG, lane] = 1.0
+        n_active = 0
+        for lane in range(width):
+            if lanes[lane, PATIENT] >= 0:
+                n_active += 1
+        if n_active == 0 or (n_active < width and not is_last) or n_steps >= budget:
+            if not is_loaded:
+                break
+
+        # 2. one step in every lane
+        if not is_loaded:
+            _call(advance, address)
+            n_steps += 1
+        for lane in range(width):
+            patient = lanes[lane, PATIENT]
+            if patient < 0:
+                block[_FLAG, lane] = 0.0
+                continue
+            if is_loaded:
+                if needs[lane] != 2:
+                    block[_FLAG, lane] = 0.0
+                continue
+            if block[_FLAG, lane] == 1.0:
+                lanes[lane, ACCEPTED] += 1
+                lanes[lane, REFUSED_NAN] = 0
+                continue
+            lanes[lane, REJECTED] += 1
+            error = block[_ERROR, lane]
+            if error != error:
+                lanes[lane, REFUSED_NAN] = 1
+            least = LEAST_STEP * max(abs(block[_TIME, lane]), 1e-3)
+            if not block[_STEP, lane] > least:
+                needs[lane] = 3
+                status[patient] = _NOT_FINITE if lanes[lane, REFUSED_NAN] else _STEP_TOO_SMALL
+
+        # 3. samples that the step passed, from its dense output
+        while True:
+            is_sampling = False
+            for lane in range(width):
+                block[_THETA, lane] = -1.0
+                patient = lanes[lane, PATIENT]
+                if patient < 0 or block[_FLAG, lane] != 1.0 or lanes[lane, SAMPLE] >= n_times:
+                    continue
+                moment = times[lanes[lane, SAMPLE]]
+                limit = block[_NEW_TIME, lane]
+                # a sample within round-off of an event belongs before it
+                is_stop = limit == block[_STOP, lane] or needs[lane] == 2
+                if moment <= limit or (is_stop and _is_due(moment, limit)):
+                    theta = (moment - block[_TIME, lane]) / block[_TAKEN, lane]
+                    if needs[lane] == 2:
+                        theta = 0.0
+                    elif moment >= limit:
+                        theta = 1.0
+                    block[_THETA, lane] = min(max(theta, 0.0), 1.0)
+                    block[_SAMPLE_TIME, lane] = moment
+                    is_sampling = True
+            if not is_sampling:
+                break
+            _call(sample, address)
+            for lane in range(width):
+                if block[_THETA, lane] >= 0.0:
+                    patient, index = lanes[lane, PATIENT], lanes[lane, SAMPLE]
+                    for o in range(n_outputs):
+                        values[patient, index, o] = block[row_output + o, lane]
+                    lanes[lane, SAMPLE] = index + 1
+
+        # 4. the new states count; lanes at their stop get their events
+        if not is_loaded:
+            _call(commit, address)
+        is_changed = False
+        is_restarted = False
+        for lane in range(width):
+            patient = lanes[lane, PATIENT]
+            if patient < 0 or needs[lane] == 3:
+                continue
+            is_new = needs[lane] == 2
+            if not is_new and block[_FLAG, lane] != 1.0:
+                pass
+            elif _is_due(end, block[_TIME, lane]):
+                needs[lane] = 3
+                status[patient] = _OK
+                continue
+            elif is_new or block[_TIME, lane] == block[_STOP, lane]:
+                last = offsets[patient + 1]
+                kinds = (event_actions, event_targets)
+                if _apply_events(block, rows, lanes, lane, last, events, kinds):
+                    is_changed = True
+                stop = end
+                if lanes[lane, EVENT] < last:
+                    stop = min(stop, event_times[lanes[lane, EVENT]])
+                block[_STOP, lane] = stop
+                block[_LAST_REJECTED, lane] = 0.0
+                needs[lane] = 1
+                is_restarted = True
+            if lanes[lane, ACCEPTED] + lanes[lane, REJECTED] >= max_steps:
+                needs[lane] = 3
+                status[patient] = _TOO_MANY_STEPS
+        if is_changed:
+            _call(prepare, address)
+        if is_restarted:
+            _call(first_step, address)
+            for lane in range(width):
+                if needs[lane] == 1:
+                    block[_STEP, lane] = block[_FIRST_STEP, lane]
+
+        # 5. lanes that ended give their results
+        for lane in range(width):
+            if needs[lane] != 3:
+                continue
+            patient = lanes[lane, PATIENT]
+            reached[patient] = block[_TIME, lane]
+            accepted[patient] = lanes[lane, ACCEPTED]
+            rejected[patient] = lanes[lane, REJECTED]
+            if status[patient] == _OK:
+                for i in range(n_states):
+                    final_states[patient, i] = block[row_state + i, lane]
+            lanes[lane, PATIENT] = -1
+            block[_ACTIVE, lane] = 0.0
+            finished += 1
+    return finished

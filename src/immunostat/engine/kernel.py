@@ -1,0 +1,273 @@
+"""Machine code of a system: compiled by LLVM for this processor, kept in a cache on disk."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from immunostat.base.errors import ModelError
+from immunostat.engine.layout import Layout
+from immunostat.engine.methods.rosenbrock import RODAS5P, Rosenbrock
+from immunostat.engine.problem import IntArray
+from immunostat.engine.step import ENTRY_POINTS, KernelText
+from immunostat.model.system import OdeSystem
+
+#: Kernels kept in a process; an old one is let go when more are made.
+KERNELS_KEPT = 64
+
+#: Set to a folder to keep compiled kernels there, or to "off" to keep none.
+CACHE_VARIABLE = "IMMUNOSTAT_KERNEL_CACHE"
+
+_lock = threading.Lock()
+_kernels: OrderedDict[str, Kernel] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Compiled functions of one system and list of outputs.
+
+    Parameters
+    ----------
+    layout
+        Where things stand in a block.
+    width
+        Lanes of a block.
+    addresses
+        Of the functions `step.ENTRY_POINTS`. Shape (function,).
+    seconds
+        Time that writing and compiling took; 0 from the cache in memory.
+    is_from_disk
+        Whether the machine code was found in the cache on disk.
+    engine
+        LLVM's owner of the code; the addresses live as long as it.
+    """
+
+    layout: Layout
+    width: int
+    addresses: IntArray
+    seconds: float
+    is_from_disk: bool
+    engine: Any = field(repr=False)
+
+
+@lru_cache(maxsize=1)
+def _binding() -> Any:
+    """llvmlite's binding, started."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+@lru_cache(maxsize=1)
+def _host() -> tuple[str, str]:
+    """Name and features of the processor."""
+    llvm = _binding()
+    features = llvm.get_host_cpu_features()
+    return llvm.get_host_cpu_name(), features.flatten() if features else ""
+
+
+def native_width() -> int:
+    """Lanes of double that this processor's vectors hold: 8, 4 or 2."""
+    features = _host()[1].split(",")
+    if "+avx512f" in features and "+avx512dq" in features:
+        return 8
+    return 4 if "+avx2" in features else 2
+
+
+@lru_cache(maxsize=1)
+def _engine_version() -> str:
+    """Hash of the sources that make kernels, so that a change of them empties the cache."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for file in sorted([*here.glob("*.py"), *here.glob("methods/*.py")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _key(system: OdeSystem, outputs: tuple[str, ...], method: Rosenbrock, width: int) -> str:
+    """Hash of all that the machine code depends on."""
+    import llvmlite
+
+    parts = [
+        _engine_version(), llvmlite.__version__, *_host(), sys.platform, str(width), method.name,
+        repr(outputs), repr(system.states), repr(system.parameters),
+        repr([(n, _exact_text(e)) for n, e in system.derived_parameters]),
+        repr([_exact_text(e) for e in system.initial]),
+        repr([(n, _exact_text(e)) for n, e in system.assignments]),
+        repr([_exact_text(e) for e in system.rates]),
+    ]  # fmt: skip
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+
+
+def _exact_text(expression: Any) -> str:
+    """Text of a formula and, as symengine shows 15 digits only, its numbers in full."""
+    numbers: list[str] = []
+    stack = [expression]
+    while stack:
+        top = stack.pop()
+        if type(top).__name__ == "RealDouble":
+            numbers.append(float(top).hex())
+        else:
+            stack.extend(top.args)
+    return f"{expression} {' '.join(numbers)}"
+
+
+def cache_folder() -> Path | None:
+    """Folder of compiled kernels, or None where none can be kept."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen == "off":
+        return None
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+    elif sys.platform == "darwin":
+        base = str(Path("~/Library/Caches").expanduser())
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return Path(base) / "immunostat" / "kernels" if base else None
+
+
+def _read_cache(key: str) -> tuple[list[int], bytes] | None:
+    """Sizes of the layout and machine code; None if there is none or it is damaged."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    try:
+        head, _, code = (folder / f"{key}.kernel").read_bytes().partition(b"\n")
+        facts = json.loads(head)
+        if facts["sha256"] != hashlib.sha256(code).hexdigest():
+            return None
+        return [int(size) for size in facts["sizes"]], code
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_cache(key: str, sizes: list[int], code: bytes) -> None:
+    """Keep machine code; written aside and renamed, so that readers see all or nothing."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    head = json.dumps({"sizes": sizes, "sha256": hashlib.sha256(code).hexdigest()}).encode()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(head + b"\n" + code)
+        os.replace(file.name, folder / f"{key}.kernel")
+    except OSError:
+        return  # a cache that cannot be written costs time, not results
+
+
+def _target_machine(level: int) -> Any:
+    llvm = _binding()
+    name, features = _host()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=name, features=features, opt=level, reloc="pic", codemodel="jitdefault", jit=True
+    )
+
+
+def _compile(text: str) -> bytes:
+    """Machine code of LLVM text, as an object file."""
+    llvm = _binding()
+    module = llvm.parse_assembly(text)
+    module.triple = llvm.get_process_triple()
+    machine = _target_machine(2)
+    module.data_layout = str(machine.target_data)
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.slp_vectorization = False  # all is vectors already
+    options.loop_vectorization = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return bytes(machine.emit_object(module))
+
+
+def _load(code: bytes) -> tuple[Any, IntArray]:
+    """Link an object file into the process."""
+    llvm = _binding()
+    empty = llvm.parse_assembly("")
+    empty.triple = llvm.get_process_triple()
+    engine = llvm.create_mcjit_compiler(empty, _target_machine(2))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    addresses = [engine.get_function_address(name) for name in ENTRY_POINTS]
+    return engine, np.array(addresses, dtype=np.int64)
+
+
+def make_kernel(
+    system: OdeSystem,
+    outputs: tuple[str, ...],
+    method: Rosenbrock = RODAS5P,
+    width: int | None = None,
+) -> Kernel:
+    """Kernel of a system, from memory, from disk, or compiled now.
+
+    Parameters
+    ----------
+    system
+        The model.
+    outputs
+        Names to sample.
+    method
+        Coefficients of the step.
+    width
+        Lanes; None takes what the processor's vectors hold.
+
+    Raises
+    ------
+    ModelError
+        An output is not a name of the system, or a formula has no vector code.
+    """
+    began = time.perf_counter()
+    lanes = width or native_width()
+    unknown = [name for name in outputs if name not in set(system.names)]
+    if unknown:
+        raise ModelError(f"model '{system.name}' has nothing called '{unknown[0]}'")
+    key = _key(system, outputs, method, lanes)
+    with _lock:
+        if key in _kernels:
+            _kernels.move_to_end(key)
+            return _kernels[key]
+        cached = _read_cache(key)
+        if cached is None:
+            text = KernelText(system, outputs, method, lanes)
+            sizes, code = text.layout.sizes(), _compile(text.text())
+            _write_cache(key, sizes, code)
+        else:
+            sizes, code = cached
+        engine, addresses = _load(code)
+        seconds = time.perf_counter() - began
+        kernel = Kernel(Layout(*sizes), lanes, addresses, seconds, cached is not None, engine)
+        _kernels[key] = kernel
+        while len(_kernels) > KERNELS_KEPT:
+            _kernels.popitem(last=False)
+        return kernel
+
+
+def call(kernel: Kernel, name: str, block: np.ndarray[Any, Any]) -> None:
+    """Call one function of a kernel on a block of shape (row, lane); for tests and inspection."""
+    address = int(kernel.addresses[ENTRY_POINTS.index(name)])
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(block.ctypes.data)
+
+
+def new_block(kernel: Kernel) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Zeroed block, aligned to a cache line. Shape (row, lane)."""
+    n = kernel.layout.n_rows * kernel.width
+    raw = np.zeros(n + 8)
+    shift = (-raw.ctypes.data // 8) % 8
+    return raw[shift : shift + n].reshape(kernel.layout.n_rows, kernel.width)

@@ -1,0 +1,433 @@
+"""The functions of a kernel, written as vector code: one whole step of a method, and what a
+driver needs around it. Each takes the address of a block (see `layout`).
+
+prepare     what depends on parameters alone
+initialise  derived parameters and start values, in the lanes of MASK
+first_step  the starting-step rule
+advance     one step in every lane: accepted or not, and the next step's length
+commit      takes over the new states where the step was accepted
+sample      outputs at THETA of the step just tried, before `commit`
+"""
+
+from __future__ import annotations
+
+from immunostat.engine.layout import Layout
+from immunostat.engine.methods.rosenbrock import Rosenbrock
+from immunostat.engine.passes import Elimination, SystemGraph, eliminate, start_graph, system_graph
+from immunostat.engine.printer import Printer, hoisted_nodes
+from immunostat.engine.vector_ir import Function, Module
+from immunostat.engine.vector_math import add_vector_math
+from immunostat.model.system import OdeSystem
+
+#: Functions that a driver calls, in the order in which it gets their addresses.
+ENTRY_POINTS = ("prepare", "initialise", "first_step", "advance", "commit", "sample")
+
+SAFETY = 0.9
+LEAST_FACTOR, MOST_FACTOR = 0.2, 8.0
+#: Factor after a step that was not finite: such a step says nothing about a good length.
+NOT_FINITE_FACTOR = 0.1
+#: A state of smaller magnitude becomes zero: denormal numbers slow the processor a hundredfold.
+SMALLEST_STATE = 1e-200
+
+
+class KernelText:
+    """Writes the LLVM text of one system, method and list of outputs."""
+
+    def __init__(
+        self, system: OdeSystem, outputs: tuple[str, ...], method: Rosenbrock, width: int
+    ) -> None:
+        self.system, self.method = system, method
+        self.equations = system_graph(system)
+        graph = self.equations.graph
+        self.output_nodes = [self.equations.names[name] for name in outputs]
+        self.elimination = eliminate(system.n_states, self.equations.jacobian)
+        roots = [
+            *self.equations.rates,
+            *self.equations.trial_rates,
+            *self.equations.jacobian.values(),
+            *self.equations.by_time.values(),
+            *self.output_nodes,
+        ]
+        nodes = hoisted_nodes(graph, roots)
+        self.layout = Layout(
+            system.n_states,
+            system.n_parameters,
+            len(nodes),
+            len(self.elimination.pattern),
+            len(outputs),
+            method.n_stages,
+        )
+        self.hoisted = {node: self.layout.hoisted + i for i, node in enumerate(nodes)}
+        self.slots = {place: i for i, place in enumerate(sorted(self.elimination.pattern))}
+        self.module = Module(width)
+
+    def text(self) -> str:
+        """The module."""
+        add_vector_math(self.module)
+        self._prepare()
+        self._initialise()
+        self._first_stage()
+        self._rates()
+        self._solve()
+        self._first_step()
+        self._advance()
+        self._commit()
+        self._sample()
+        flags = 'attributes #0 = { nounwind "prefer-vector-width"="512" }'
+        return self.module.text() + flags + "\n"
+
+    # leaves
+
+    def _printer(self, f: Function, state_row: int, time_row: int) -> Printer:
+        """Printer that takes states and time from given rows."""
+        layout = self.layout
+
+        def leaf(op: str, index: int) -> str:
+            if op == "parameter":
+                return f.load(layout.parameter + index)
+            if op == "time":
+                return f.load(time_row)
+            if op == "tolerance":
+                return self._tolerance(f, f.load(state_row + index))
+            return f.load(state_row + index)
+
+        return Printer(f, self.equations.graph, leaf, self.hoisted)
+
+    def _tolerance(self, f: Function, state: str) -> str:
+        size = f.intrinsic("fabs", state)
+        return f.fma(size, f.load(self.layout.RELATIVE), f.load(self.layout.ABSOLUTE))
+
+    # once per patient
+
+    def _prepare(self) -> None:
+        f, layout = Function(self.module), self.layout
+        nodes = list(self.hoisted)
+
+        def leaf(op: str, index: int) -> str:
+            assert op == "parameter"
+            return f.load(layout.parameter + index)
+
+        values = Printer(f, self.equations.graph, leaf, {}).print(nodes)
+        for node, value in zip(nodes, values, strict=True):
+            if self.equations.graph.is_condition[node]:
+                value = f.select(value, f.number(1.0), f.number(0.0))
+            f.store(value, self.hoisted[node])
+        f.finish("prepare")
+
+    def _initialise(self) -> None:
+        f, layout = Function(self.module), self.layout
+        graph, derived, start = start_graph(self.system)
+
+        def leaf(op: str, index: int) -> str:
+            assert op == "parameter"
+            return f.load(layout.parameter + index)
+
+        values = Printer(f, graph, leaf, {}).print([*derived.values(), *start])
+        mask = f.compare("une", f.load(layout.MASK), f.number(0.0))
+        for index, value in zip(derived, values, strict=False):
+            row = layout.parameter + index
+            f.store(f.select(mask, value, f.load(row)), row)
+        for i, value in enumerate(values[len(derived) :]):
+            f.store(value, layout.start + i)
+        f.finish("initialise")
+
+    # parts of a step
+
+    def _first_stage(self) -> None:
+        """Rates, derivatives by time and factorization at the start of the step."""
+        f, layout, equations = Function(self.module), self.layout, self.equations
+        printer = self._printer(f, layout.state, layout.TIME)
+        jacobian = equations.jacobian
+        roots = [*equations.rates, *equations.by_time.values(), *jacobian.values()]
+        values = printer.print(roots)
+        n = self.system.n_states
+        for i in range(n):
+            f.store(values[i], layout.rate + i)
+        for j, i in enumerate(equations.by_time):
+            f.store(values[n + j], layout.by_time + i)
+        entries = dict(zip(jacobian, values[n + len(equations.by_time) :], strict=True))
+        self._factorize(f, entries)
+        f.finish("first_stage", is_internal=True)
+
+    def _factorize(self, f: Function, jacobian: dict[tuple[int, int], str]) -> None:
+        """Sparse LU of diagonal - J; the reciprocals of the pivots stand on the diagonal."""
+        layout, elimination = self.layout, self.elimination
+        diagonal = f.load(layout.DIAGONAL)
+        matrix: dict[tuple[int, int], str] = {}
+        for (i, j), value in jacobian.items():
+            matrix[i, j] = f.sub(diagonal, value) if i == j else f.neg(value)
+        rows, columns = _neighbours(elimination)
+        for pivot in elimination.order:
+            inverse = f.div(f.number(1.0), matrix.get((pivot, pivot), diagonal))
+            f.store(inverse, layout.factors + self.slots[pivot, pivot])
+            for j in rows[pivot]:
+                f.store(matrix[pivot, j], layout.factors + self.slots[pivot, j])
+            for i in columns[pivot]:
+                lower = f.mul(matrix[i, pivot], inverse)
+                f.store(lower, layout.factors + self.slots[i, pivot])
+                negative = f.neg(lower)
+                for j in rows[pivot]:
+                    before = matrix.get((i, j), diagonal if i == j else None)
+                    if before is None:
+                        matrix[i, j] = f.mul(negative, matrix[pivot, j])
+                    else:
+                        matrix[i, j] = f.fma(negative, matrix[pivot, j], before)
+
+    def _solve(self) -> None:
+        """Solve for a stage: right-hand side in the rate rows, result from row %k on."""
+        f, layout, elimination = Function(self.module), self.layout, self.elimination
+        rows, columns = _neighbours(elimination)
+        x = [f.load(layout.rate + i) for i in range(self.system.n_states)]
+        for pivot in elimination.order:
+            for i in columns[pivot]:
+                lower = f.load(layout.factors + self.slots[i, pivot])
+                x[i] = f.fma(f.neg(lower), x[pivot], x[i])
+        for pivot in reversed(elimination.order):
+            value = x[pivot]
+            for j in rows[pivot]:
+                upper = f.load(layout.factors + self.slots[pivot, j])
+                value = f.fma(f.neg(upper), x[j], value)
+            x[pivot] = f.mul(value, f.load(layout.factors + self.slots[pivot, pivot]))
+        for i, value in enumerate(x):
+            f.store(value, f.line(f"add nuw nsw i64 %k, {i}"))
+        f.finish("solve", is_internal=True, extra=", i64 %k")
+
+    def _rates(self) -> None:
+        """Rates at the trial states and stage time."""
+        f, layout = Function(self.module), self.layout
+        printer = self._printer(f, layout.trial, layout.STAGE_TIME)
+        for i, value in enumerate(printer.print(self.equations.trial_rates)):
+            f.store(value, layout.rate + i)
+        f.finish("rates", is_internal=True)
+
+    # whole functions
+
+    def _advance(self) -> None:
+        f, layout, method = Function(self.module), self.layout, self.method
+        n = self.system.n_states
+        self._choose_length(f)
+        f.do("call void @first_stage(ptr %b)")
+        for i in range(method.n_stages):
+            if i > 0:
+                self._trial_states(f, i)
+                f.do("call void @rates(ptr %b)")
+            self._right_hand_side(f, i)
+            f.do(f"call void @solve(ptr %b, i64 {layout.stages + i * n})")
+        self._judge(f)
+        f.finish("advance")
+
+    def _choose_length(self, f: Function) -> None:
+        """Land on the stop; avoid a last step that is very short by taking two of equal length."""
+        layout = self.layout
+        time, step, stop = f.load(layout.TIME), f.load(layout.STEP), f.load(layout.STOP)
+        left = f.sub(stop, time)
+        is_last = f.compare("oge", step, f.mul(left, f.number(1.0 - 1e-6)))
+        half = f.mul(left, f.number(0.5))
+        is_near = f.compare("ogt", step, half)
+        taken = f.select(is_last, left, f.select(is_near, half, step))
+        f.store(f.select(is_last, stop, f.add(time, taken)), layout.NEW_TIME)
+        is_active = f.compare("une", f.load(layout.ACTIVE), f.number(0.0))
+        taken = f.select(is_active, taken, f.number(1.0))
+        inverse = f.div(f.number(1.0), taken)
+        f.store(taken, layout.TAKEN)
+        f.store(inverse, layout.INVERSE_STEP)
+        f.store(f.mul(inverse, f.number(1.0 / self.method.gamma)), layout.DIAGONAL)
+
+    def _stage_sum(
+        self, f: Function, at: object, weights: tuple[float, ...], start: str | None, first: int = 0
+    ) -> str:
+        """start + sum of weights times stages, at the current row of a loop."""
+        n, layout = self.system.n_states, self.layout
+        total = start
+        for j, weight in enumerate(weights[first:], first):
+            k = f.load(at(layout.stages + j * n))  # type: ignore[operator]
+            if total is None:
+                total = f.mul(k, f.number(weight))
+            elif weight == 1.0:
+                total = f.add(total, k)
+            else:
+                total = f.fma(k, f.number(weight), total)
+        assert total is not None
+        return total
+
+    def _trial_states(self, f: Function, i: int) -> None:
+        layout, a = self.layout, self.method.a
+        # rows of the last stages continue the row before
+        is_continued = i > 1 and a[i][: i - 1] == a[i - 1]
+        with f.rows_loop(self.system.n_states) as at:
+            row = layout.trial if is_continued else layout.state
+            total = self._stage_sum(f, at, a[i], f.load(at(row)), i - 1 if is_continued else 0)
+            f.store(total, at(layout.trial))
+        shift = f.mul(f.load(layout.TAKEN), f.number(self.method.c[i]))
+        f.store(f.add(f.load(layout.TIME), shift), layout.STAGE_TIME)
+
+    def _right_hand_side(self, f: Function, i: int) -> None:
+        """Rate + input + (sum C k) / h + h d f_t, in the rate rows."""
+        layout, method = self.layout, self.method
+        inverse, taken = f.load(layout.INVERSE_STEP), f.load(layout.TAKEN)
+        slope = f.mul(taken, f.number(method.d[i]))
+        with f.rows_loop(self.system.n_states) as at:
+            total = f.add(f.load(at(layout.rate)), f.load(at(layout.input)))
+            if i > 0:
+                stages = self._stage_sum(f, at, method.big_c[i], None)
+                total = f.fma(stages, inverse, total)
+            if self.equations.by_time and method.d[i] != 0.0:
+                total = f.fma(slope, f.load(at(layout.by_time)), total)
+            f.store(total, at(layout.rate))
+
+    def _judge(self, f: Function) -> None:
+        """New states, error, acceptance and the next step's length."""
+        layout, method, n = self.layout, self.method, self.system.n_states
+        absolute, relative = f.load(layout.ABSOLUTE), f.load(layout.RELATIVE)
+        sums = [f.number(0.0)] * min(4, n)
+        last = layout.stages + (method.n_stages - 1) * n
+        for i in range(n):
+            k = f.load(last + i)
+            new = f.add(f.load(layout.trial + i), k)
+            f.store(new, layout.new_state + i)
+            size = f.maximum(
+                f.intrinsic("fabs", f.load(layout.state + i)), f.intrinsic("fabs", new)
+            )
+            ratio = f.div(k, f.fma(size, relative, absolute))
+            ratio = f.fma(new, f.number(0.0), ratio)  # a state that is not finite must count
+            sums[i % len(sums)] = f.fma(ratio, ratio, sums[i % len(sums)])
+        total = sums[0]
+        for other in sums[1:]:
+            total = f.add(total, other)
+        error = f.mul(total, f.number(1.0 / n))
+        f.store(error, layout.ERROR)
+        self._control(f, error)
+
+    def _control(self, f: Function, error: str) -> None:
+        layout = self.layout
+        is_good = f.compare("ole", error, f.number(1.0))
+        exponent = f.number(-0.5 / (self.method.error_order + 1))
+        factor = f.call("power", exponent, f.call("log2p", error))
+        factor = f.mul(factor, f.number(SAFETY))
+        was_rejected = f.compare("une", f.load(layout.REJECTED), f.number(0.0))
+        most = f.select(was_rejected, f.number(1.0), f.number(MOST_FACTOR))
+        factor = f.maximum(f.minimum(factor, most), f.number(LEAST_FACTOR))
+        is_number = f.compare("ord", error, error)
+        factor = f.select(is_number, factor, f.number(NOT_FINITE_FACTOR))
+        one, zero = f.number(1.0), f.number(0.0)
+        f.store(f.mul(f.load(layout.TAKEN), factor), layout.STEP)
+        f.store(f.select(is_good, one, zero), layout.FLAG)
+        f.store(f.select(is_good, zero, one), layout.REJECTED)
+
+    def _commit(self) -> None:
+        f, layout = Function(self.module), self.layout
+        flag = f.mul(f.load(layout.FLAG), f.load(layout.ACTIVE))
+        is_good = f.compare("une", flag, f.number(0.0))
+        with f.rows_loop(self.system.n_states) as at:
+            new = f.load(at(layout.new_state))
+            is_tiny = f.compare("olt", f.intrinsic("fabs", new), f.number(SMALLEST_STATE))
+            new = f.select(is_tiny, f.number(0.0), new)
+            f.store(f.select(is_good, new, f.load(at(layout.state))), at(layout.state))
+        time = f.select(is_good, f.load(layout.NEW_TIME), f.load(layout.TIME))
+        f.store(time, layout.TIME)
+        f.finish("commit")
+
+    def _sample(self) -> None:
+        """Outputs from the dense output; at the ends of the step from its own states."""
+        f, layout, method = Function(self.module), self.layout, self.method
+        n = self.system.n_states
+        theta = f.load(layout.THETA)
+        rest = f.sub(f.number(1.0), theta)
+        is_start = f.compare("ole", theta, f.number(0.0))
+        is_end = f.compare("oge", theta, f.number(1.0))
+        states: dict[int, str] = {}
+
+        def state(i: int) -> str:
+            if i in states:
+                return states[i]
+            old, new = f.load(layout.state + i), f.load(layout.new_state + i)
+            stages = [f.load(layout.stages + j * n + i) for j in range(method.n_stages)]
+            inner = f.number(0.0)
+            for weights in reversed(method.dense):
+                g = f.number(0.0)
+                for weight, k in zip(weights, stages, strict=True):
+                    g = f.fma(k, f.number(weight), g)
+                inner = f.fma(theta, inner, g)
+            value = f.fma(theta, f.fma(rest, inner, new), f.mul(rest, old))
+            states[i] = f.select(is_start, old, f.select(is_end, new, value))
+            return states[i]
+
+        def leaf(op: str, index: int) -> str:
+            if op == "parameter":
+                return f.load(layout.parameter + index)
+            if op == "time":
+                return f.load(layout.SAMPLE_TIME)
+            value = state(index)
+            return self._tolerance(f, value) if op == "tolerance" else value
+
+        printer = Printer(f, self.equations.graph, leaf, self.hoisted)
+        for i, value in enumerate(printer.print(self.output_nodes)):
+            f.store(value, layout.output + i)
+        f.finish("sample")
+
+    def _first_step(self) -> None:
+        """Step after a start or an event: from the rates and how fast they change.
+
+        With e the change of the rates along an Euler step, tau = |f| / |f'| is the time in which
+        rates change, and the error of a step h of a method of order p is about
+        (h / tau)**p |f| tau, all in units of the tolerance.
+        """
+        f, layout, n = Function(self.module), self.layout, self.system.n_states
+        one = f.number(1.0)
+        time = f.load(layout.TIME)
+        left = f.sub(f.load(layout.STOP), time)
+        f.store(time, layout.STAGE_TIME)
+        with f.rows_loop(n) as at:
+            f.store(f.load(at(layout.state)), at(layout.trial))
+        f.do("call void @rates(ptr %b)")
+        size, speed = f.number(0.0), f.number(0.0)
+        for i in range(n):
+            state = f.load(layout.state + i)
+            rate = f.add(f.load(layout.rate + i), f.load(layout.input + i))
+            f.store(rate, layout.stages + i)
+            inverse = f.div(one, self._tolerance(f, state))
+            f.store(inverse, layout.stages + n + i)
+            x, v = f.mul(state, inverse), f.mul(rate, inverse)
+            size, speed = f.fma(x, x, size), f.fma(v, v, speed)
+        mean = f.number(1.0 / n)
+        size = f.intrinsic("sqrt", f.mul(size, mean))
+        speed = f.intrinsic("sqrt", f.mul(speed, mean))
+        # an Euler step of a hundredth of the states, or of one tolerance where they are small
+        probe = f.div(f.maximum(f.mul(size, f.number(0.01)), one), speed)
+        probe = f.minimum(probe, f.mul(left, f.number(0.5)))
+        f.store(f.add(time, probe), layout.STAGE_TIME)
+        with f.rows_loop(n) as at:
+            moved = f.fma(probe, f.load(at(layout.stages)), f.load(at(layout.state)))
+            f.store(moved, at(layout.trial))
+        f.do("call void @rates(ptr %b)")
+        change = f.number(0.0)
+        for i in range(n):
+            rate = f.add(f.load(layout.rate + i), f.load(layout.input + i))
+            v = f.mul(f.sub(rate, f.load(layout.stages + i)), f.load(layout.stages + n + i))
+            change = f.fma(v, v, change)
+        change = f.div(f.intrinsic("sqrt", f.mul(change, mean)), probe)
+        tau = f.div(speed, change)
+        amplitude = f.mul(speed, tau)
+        exponent = f.number(-1.0 / (self.method.error_order + 1))
+        share = f.call("power", exponent, f.call("log2p", amplitude))
+        step = f.mul(tau, f.minimum(f.mul(share, f.number(SAFETY)), one))
+        # no change of rates: any step is right; not a number: let the first step find out
+        step = f.select(f.compare("ogt", step, f.number(0.0)), step, f.mul(left, f.number(1e-3)))
+        step = f.select(f.compare("oeq", change, f.number(0.0)), left, step)
+        f.store(f.minimum(step, left), layout.FIRST_STEP)
+        f.finish("first_step")
+
+
+def _neighbours(elimination: Elimination) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """For each pivot the later columns in its row and the later rows in its column."""
+    position = {state: k for k, state in enumerate(elimination.order)}
+    rows: dict[int, list[int]] = {p: [] for p in elimination.order}
+    columns: dict[int, list[int]] = {p: [] for p in elimination.order}
+    for i, j in sorted(elimination.pattern, key=lambda place: (position[place[0]], position[place[1]])):
+        if position[j] > position[i]:
+            rows[i].append(j)
+        elif position[j] < position[i]:
+            columns[j].append(i)
+    return rows, columns
+
+

@@ -1,0 +1,347 @@
+"""Endpoints: from what was observed at visits to one value per patient and visit.
+
+A kind of endpoint is one function, registered in `KINDS`; a new kind is one function and one line.
+A missing value is NaN. Binary endpoints count a patient with a missing value, or whose integration
+failed, as a non-responder; continuous and graded ones use the observed cases. Both say so in
+`summary.SummaryRow.method` and count the missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from immunostat.base.errors import (
+    InputError,
+    RangeError,
+    ShapeError,
+    UnitError,
+    UnknownNameError,
+    near_matches,
+)
+from immunostat.model.system import FloatArray
+from immunostat.outcomes import scores
+
+#: Names of the statistics by which an endpoint can be summarized (`summary` makes them).
+STATISTICS = ("proportion", "mean", "median", "geometric_mean")
+
+#: Two times of visits are the same within this, day (rounding of weeks to days).
+_SAME_DAY = 1e-6
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was observed in one arm.
+
+    Parameters
+    ----------
+    times
+        Times of the visits, ascending, day. Shape (visit,).
+    components
+        Observed values by name, NaN where missing. Each of shape (patient, visit).
+    units
+        Unit of each component; a score checks and converts where one is given.
+    """
+
+    times: FloatArray
+    components: Mapping[str, FloatArray]
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shapes = {name: np.shape(values) for name, values in self.components.items()}
+        first = next(iter(shapes.values()), None)
+        for name, shape in shapes.items():
+            if len(shape) != 2 or shape[1] != len(self.times) or shape != first:
+                raise ShapeError(
+                    f"component '{name}' has shape {shape}; expected (patient, visit) = "
+                    f"({first[0] if first else '?'}, {len(self.times)})"
+                )
+
+    @property
+    def n_patients(self) -> int:
+        """Number of patients."""
+        return len(next(iter(self.components.values()))) if self.components else 0
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """Values of a component. Shape (patient, visit)."""
+        if name not in self.components:
+            raise UnknownNameError(
+                f"no component '{name}' was observed", remedy=near_matches(name, self.components)
+            )
+        return self.components[name]
+
+
+@dataclass(frozen=True)
+class EndpointSpec:
+    """One endpoint of a disease.
+
+    Parameters
+    ----------
+    name
+        Name in tables, for example ``ACR20``.
+    kind
+        Key of `KINDS`.
+    inputs
+        Role to name of the component. Without a score the role is ``value``; a score or an ACR
+        response has its own roles (`scores.SCORES`, `scores.ACR_JOINTS`, `scores.ACR_OTHERS`).
+    score
+        Name of a score in `scores.SCORES` from which the endpoint is made; empty for none.
+    level
+        Threshold, in the unit of the value; percent for an ACR response; grade for a graded count.
+    unit
+        Unit of the value of the endpoint.
+    time_day
+        Visit at which to summarize, day; None for every visit.
+    statistic
+        One of `STATISTICS`; empty takes the kind's own.
+    is_inclusive
+        Whether ``below`` and ``above`` hold at the level itself.
+    grades
+        For a graded count: grade to limit (see `scores.ctcae_grade`).
+    is_low_bad
+        For a graded count: whether low values are graded (counts) or high ones (enzymes).
+    baseline_day
+        Time of the visit with which later ones are compared, day.
+    """
+
+    name: str
+    kind: str
+    inputs: Mapping[str, str]
+    score: str = ""
+    level: float | None = None
+    unit: str = "1"
+    time_day: float | None = None
+    statistic: str = ""
+    is_inclusive: bool = False
+    grades: Mapping[int, float] = field(default_factory=dict)
+    is_low_bad: bool = True
+    baseline_day: float = 0.0
+
+    def __post_init__(self) -> None:
+        for value, table, what in (
+            (self.kind, KINDS, "kind"),
+            (self.statistic, STATISTICS, "statistic"),
+            (self.score, scores.SCORES, "score"),
+        ):
+            if (value or what == "kind") and value not in table:
+                raise UnknownNameError(
+                    f"endpoint '{self.name}': unknown {what} '{value}'",
+                    remedy=near_matches(value, table),
+                )
+        if KINDS[self.kind].needs_level and self.level is None:
+            raise InputError(f"endpoint '{self.name}' of kind '{self.kind}' needs a level")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of endpoint.
+
+    Parameters
+    ----------
+    function
+        Specification and observations to values of shape (patient, visit).
+    is_binary
+        Whether values are 0 or 1 and missing ones count as 0 in a summary.
+    statistic
+        Statistic where the endpoint names none.
+    needs_level
+        Whether the endpoint must give a level.
+    """
+
+    function: Callable[[EndpointSpec, Observations], FloatArray]
+    is_binary: bool
+    statistic: str
+    needs_level: bool = False
+
+
+def evaluate(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Value of an endpoint for every patient at every visit.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+    observations
+        What was observed in one arm.
+
+    Returns
+    -------
+    Values, NaN where missing; 0 or 1 for binary kinds. Shape (patient, visit), unit of the spec.
+
+    Raises
+    ------
+    InputError, UnknownNameError, UnitError
+        A role, component or visit is missing, or a component has a unit that the score cannot use.
+
+    Source
+    ------
+    "definition"; scores state theirs.
+    """
+    return KINDS[spec.kind].function(spec, observations)
+
+
+def _value(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """The component, or the score made of components."""
+    if not spec.score:
+        return np.asarray(observations[_component(spec, "value")], dtype=np.float64)
+    score = scores.SCORES[spec.score]
+    arguments = {}
+    for role, unit in score.units.items():
+        name = _component(spec, role)
+        arguments[role] = observations[name] * _factor(spec, name, observations, unit)
+    return score.function(**arguments)
+
+
+def _change(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Value minus the value at baseline."""
+    values = _value(spec, observations)
+    return values - _baseline(spec, values, observations)
+
+
+def _percent_change(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Change from baseline in percent of it; missing where the baseline is zero."""
+    values = _value(spec, observations)
+    before = _baseline(spec, values, observations)
+    return np.asarray(100.0 * (values - before) / np.where(before == 0, np.nan, before))
+
+
+def _responder(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """ACR response at the level of the endpoint."""
+    present = {
+        role: observations[_component(spec, role)]
+        for role in (*scores.ACR_JOINTS, *scores.ACR_OTHERS)
+    }
+    before = {role: _baseline(spec, values, observations) for role, values in present.items()}
+    return scores.acr_response(level_of(spec), before, present)
+
+
+def _improved(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Whether the value fell by at least the level since baseline."""
+    fall = -_change(spec, observations)
+    return _binary(fall >= level_of(spec), fall)
+
+
+def _below(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Whether the value lies below the level (or at it, where inclusive)."""
+    values, level = _value(spec, observations), level_of(spec)
+    return _binary(values <= level if spec.is_inclusive else values < level, values)
+
+
+def _above(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Whether the value lies above the level (or at it, where inclusive)."""
+    values, level = _value(spec, observations), level_of(spec)
+    return _binary(values >= level if spec.is_inclusive else values > level, values)
+
+
+def _remission(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Remission by the score's own limit, or by the level of the endpoint."""
+    if spec.score == "boolean_remission":
+        return _value(spec, observations)
+    if spec.level is not None:
+        return _below(spec, observations)
+    return _category_up_to(0.0, spec, observations)
+
+
+def _low_activity(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Remission or low disease activity by the score's own limits."""
+    return _category_up_to(1.0, spec, observations)
+
+
+def _eular(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """EULAR response of at least the level: 1 moderate, 2 good."""
+    values = _value(spec, observations)
+    grade = scores.eular_response(_baseline(spec, values, observations), values)
+    return _binary(grade >= level_of(spec), grade)
+
+
+def _graded_count(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Grade at each visit."""
+    if not spec.grades:
+        raise InputError(f"endpoint '{spec.name}' of kind '{spec.kind}' needs grades")
+    return scores.ctcae_grade(_value(spec, observations), spec.grades, spec.is_low_bad)
+
+
+def _worst_grade(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Worst grade since baseline up to each visit, baseline left out; missing before any value."""
+    grades = _graded_count(spec, observations).copy()
+    grades[:, observations.times <= spec.baseline_day + _SAME_DAY] = np.nan
+    return np.asarray(np.fmax.accumulate(grades, axis=1))
+
+
+#: Kinds of endpoints by name.
+KINDS: Mapping[str, Kind] = {
+    "value": Kind(_value, False, "mean"),
+    "change": Kind(_change, False, "mean"),
+    "percent_change": Kind(_percent_change, False, "mean"),
+    "responder": Kind(_responder, True, "proportion", needs_level=True),
+    "improved": Kind(_improved, True, "proportion", needs_level=True),
+    "below": Kind(_below, True, "proportion", needs_level=True),
+    "above": Kind(_above, True, "proportion", needs_level=True),
+    "remission": Kind(_remission, True, "proportion"),
+    "low_activity": Kind(_low_activity, True, "proportion"),
+    "eular_response": Kind(_eular, True, "proportion", needs_level=True),
+    "graded_count": Kind(_graded_count, False, "proportion", needs_level=True),
+    "worst_grade": Kind(_worst_grade, False, "proportion", needs_level=True),
+}
+
+
+def _component(spec: EndpointSpec, role: str) -> str:
+    """Name of the component that plays a role."""
+    if role not in spec.inputs:
+        raise InputError(
+            f"endpoint '{spec.name}' has no input for '{role}'",
+            remedy=f"inputs given: {', '.join(spec.inputs) or 'none'}",
+        )
+    return spec.inputs[role]
+
+
+def _factor(spec: EndpointSpec, name: str, observations: Observations, wanted: str) -> float:
+    """Factor from the unit of a component to the one that a score wants; 1 where none is given."""
+    given = observations.units.get(name, wanted)
+    if given == wanted:
+        return 1.0
+    if (given, wanted) not in scores.CONVERSIONS:
+        raise UnitError(
+            f"endpoint '{spec.name}': component '{name}' has unit '{given}'; {spec.score} needs "
+            f"'{wanted}'"
+        )
+    return scores.CONVERSIONS[given, wanted]
+
+
+def _baseline(spec: EndpointSpec, values: FloatArray, observations: Observations) -> FloatArray:
+    """Values at the baseline visit. Shape (patient, 1)."""
+    visit = visit_at(spec, spec.baseline_day, observations.times)
+    return values[:, visit : visit + 1]
+
+
+def visit_at(spec: EndpointSpec, day: float, times: FloatArray) -> int:
+    """Index of the visit at a time."""
+    found = np.flatnonzero(np.abs(times - day) <= _SAME_DAY)
+    if not len(found):
+        raise RangeError(f"endpoint '{spec.name}' needs a visit at day {day:g}; there is none")
+    return int(found[0])
+
+
+def level_of(spec: EndpointSpec) -> float:
+    """The level, which must be given."""
+    if spec.level is None:
+        raise InputError(f"endpoint '{spec.name}' of kind '{spec.kind}' needs a level")
+    return spec.level
+
+
+def _category_up_to(most: float, spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Whether the category of activity is at most `most`."""
+    if spec.score not in scores.ACTIVITY_LIMITS:
+        raise InputError(
+            f"endpoint '{spec.name}' of kind '{spec.kind}' needs a level or a score with limits",
+            remedy=near_matches(spec.score, scores.ACTIVITY_LIMITS),
+        )
+    category = scores.activity_category(spec.score, _value(spec, observations))
+    return _binary(category <= most, category)
+
+
+def _binary(is_met: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], of: FloatArray) -> FloatArray:
+    """1 where met, 0 where not, NaN where the value is missing."""
+    return np.where(np.isnan(of), np.nan, np.asarray(is_met, dtype=np.float64))

@@ -1,0 +1,182 @@
+"""Tables of endpoints: one arm at its visits, and the difference of two arms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from immunostat.base.errors import ShapeError
+from immunostat.model.system import FloatArray
+from immunostat.outcomes import comparisons, statistics
+from immunostat.outcomes.endpoints import KINDS, EndpointSpec, level_of, visit_at
+from immunostat.outcomes.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One row of a table of endpoints; a proportion is a fraction, with unit 1."""
+
+    arm: str
+    endpoint: str
+    kind: str
+    time_day: float
+    n: int
+    statistic: str
+    estimate: float
+    low: float
+    high: float
+    unit: str
+    method: str
+    n_missing: int
+
+
+def summarize(
+    spec: EndpointSpec, values: FloatArray, times: FloatArray, arm: str, confidence: float = 0.95
+) -> list[SummaryRow]:
+    """Table rows of an endpoint in one arm.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+    values
+        From `evaluate`. Shape (patient, visit).
+    times
+        Times of the visits, day. Shape (visit,).
+    arm
+        Name of the arm.
+    confidence
+        Coverage of the intervals.
+
+    Returns
+    -------
+    One row for `spec.time_day`, or one per visit. Missing values of binary kinds count as no
+    response and `n` counts all patients; otherwise `n` counts the observed.
+
+    Source
+    ------
+    Non-responder imputation as in the trials that the package compares with; intervals in
+    `statistics`.
+    """
+    rows = []
+    for visit in _visits(spec, values, times):
+        used, n_missing = _used(spec, values[:, visit])
+        found = FUNCTIONS[_statistic(spec)](spec, used, confidence)
+        rows.append(_row(spec, arm, float(times[visit]), found, n_missing))
+    return rows
+
+
+def compare(
+    spec: EndpointSpec,
+    values: FloatArray,
+    other_values: FloatArray,
+    times: FloatArray,
+    arms: tuple[str, str],
+    confidence: float = 0.95,
+) -> list[SummaryRow]:
+    """Table rows of the difference of an endpoint between two arms.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+    values, other_values
+        From `evaluate`, of the arm and of its comparator. Shape (patient, visit).
+    times
+        Times of the visits, day. Shape (visit,).
+    arms
+        Names of the arm and of its comparator.
+    confidence
+        Coverage of the intervals.
+
+    Returns
+    -------
+    One row for `spec.time_day`, or one per visit: difference of proportions (Newcombe) for
+    proportions, of means (Welch) otherwise. Patients are taken as independent between arms, as in
+    a trial; the same virtual patients in both arms make the intervals too wide.
+
+    Source
+    ------
+    See `comparisons`.
+    """
+    rows = []
+    for visit in _visits(spec, values, times):
+        used, n_missing = _used(spec, values[:, visit])
+        other, other_missing = _used(spec, other_values[:, visit])
+        if _statistic(spec) == "proportion":
+            a, b = (_responders(spec, x) for x in (used, other))
+            found = comparisons.proportion_difference(*a, *b, confidence)
+        else:
+            found = comparisons.mean_difference(used, other, confidence)
+        name = f"{arms[0]} - {arms[1]}"
+        rows.append(_row(spec, name, float(times[visit]), found, n_missing + other_missing))
+    return rows
+
+
+def _proportion(spec: EndpointSpec, values: FloatArray, confidence: float) -> Estimate:
+    """Proportion of responders, or of patients at or above the grade."""
+    return statistics.proportion(*_responders(spec, values), confidence)
+
+
+#: Statistics by name: specification, values of shape (patient,) and coverage to an estimate.
+FUNCTIONS: Mapping[str, Callable[[EndpointSpec, FloatArray, float], Estimate]] = {
+    "proportion": _proportion,
+    "mean": lambda spec, values, confidence: statistics.mean(values, confidence),
+    "median": lambda spec, values, confidence: statistics.median(values, confidence),
+    "geometric_mean": lambda spec, values, confidence: statistics.geometric_mean(
+        values, confidence
+    ),
+}
+
+
+def _visits(spec: EndpointSpec, values: FloatArray, times: FloatArray) -> list[int]:
+    """Indices of the visits to summarize."""
+    if values.ndim != 2 or values.shape[1] != len(times):
+        raise ShapeError(f"values of shape {values.shape} do not belong to {len(times)} visits")
+    if spec.time_day is None:
+        return list(range(len(times)))
+    return [visit_at(spec, spec.time_day, times)]
+
+
+def _used(spec: EndpointSpec, values: FloatArray) -> tuple[FloatArray, int]:
+    """Values that enter a statistic, imputed where binary, and how many were missing."""
+    is_missing = np.isnan(values)
+    filled = np.where(is_missing, 0.0, values) if KINDS[spec.kind].is_binary else values
+    return np.asarray(filled), int(np.sum(is_missing))
+
+
+def _responders(spec: EndpointSpec, values: FloatArray) -> tuple[int, int]:
+    """Number of responders (or of patients at or above a grade) and of patients observed."""
+    kept, n = statistics.observed(values)
+    threshold = 1.0 if KINDS[spec.kind].is_binary else level_of(spec)
+    return int(np.sum(kept >= threshold)), n
+
+
+def _statistic(spec: EndpointSpec) -> str:
+    """The endpoint's statistic, or that of its kind."""
+    return spec.statistic or KINDS[spec.kind].statistic
+
+
+def _row(
+    spec: EndpointSpec, arm: str, time_day: float, found: Estimate, n_missing: int
+) -> SummaryRow:
+    """Row of an estimate."""
+    is_imputed = KINDS[spec.kind].is_binary
+    how = "missing counted as non-responders" if is_imputed else "observed cases"
+    unit = "1" if _statistic(spec) == "proportion" else spec.unit
+    return SummaryRow(
+        arm,
+        spec.name,
+        spec.kind,
+        time_day,
+        found.n,
+        found.statistic,
+        found.estimate,
+        found.low,
+        found.high,
+        unit,
+        f"{found.method}; {how}",
+        n_missing,
+    )

@@ -1,0 +1,26 @@
+"""Every figure of a result: each takes a `Result` and returns a Vega-Altair chart.
+
+The same function serves a notebook (the chart shows itself), the report, and a file
+(`save(figure, "name.svg")` or ``.png``, which need neither browser nor network).
+"""
+
+from immunostat.report.course_figures import course, kind_of, profile
+from immunostat.report.efficacy_figures import forest, responders, response
+from immunostat.report.harm_figures import balance, grades, side_effects
+from immunostat.report.style import Figure, png, save, svg
+
+__all__ = [
+    "Figure",
+    "balance",
+    "course",
+    "forest",
+    "grades",
+    "kind_of",
+    "png",
+    "profile",
+    "responders",
+    "response",
+    "save",
+    "side_effects",
+    "svg",
+]

@@ -1,0 +1,180 @@
+"""Which figures a report shows, in which section, and what their captions say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from immunostat.report import figures, words
+from immunostat.report.efficacy_figures import final_estimates
+from immunostat.report.harm_figures import RATE, has_grades
+from immunostat.study.result import Result
+
+MOST_COURSES = 5
+MOST_SCORES = 3
+MOST_EXPOSURES = 8
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure of the report.
+
+    Parameters
+    ----------
+    section
+        Where it stands: answer, benefit, compared, harm, exposure or inside.
+    name
+        Name of its file, without ending.
+    figure
+        The chart.
+    caption
+        What a reader should see in it; also read aloud in its place.
+    """
+
+    section: str
+    name: str
+    figure: figures.Figure
+    caption: str
+
+
+def chosen(result: Result) -> Iterator[Plate]:
+    """Every figure that the result has data for, in the order of the page."""
+    yield from _answer(result)
+    yield from _benefit(result)
+    yield from _harm(result)
+    yield from _exposure(result)
+    yield from _inside(result)
+
+
+def courses_left(result: Result) -> list[str]:
+    """Variables whose course the page does not draw."""
+    return [words.label(name) for name in _courses(result)[MOST_COURSES:]]
+
+
+def _answer(result: Result) -> Iterator[Plate]:
+    if len(result.endpoints) and (result.side_effects["measure"] == RATE).any():
+        yield Plate(
+            "answer",
+            "balance",
+            figures.balance(result),
+            "Benefit and harm of each arm side by side: a point further right means more of it. "
+            "Lines are 95 % intervals.",
+        )
+
+
+def _benefit(result: Result) -> Iterator[Plate]:
+    final = final_estimates(result)
+    is_share = final["statistic"].astype(str).str.contains("proportion")
+    shares = list(dict.fromkeys(final.loc[is_share, "endpoint"]))
+    scores = list(dict.fromkeys(final.loc[~is_share, "endpoint"]))
+    for name in [*shares[:1], *scores[:MOST_SCORES]]:
+        shown = words.label(name)
+        yield Plate(
+            "benefit",
+            file_name("response", name),
+            figures.response(result, name),
+            f"{shown} over time, by arm. The band is the 95 % interval of the estimate, not the "
+            "spread between patients.",
+        )
+    if shares:
+        published = " Black marks are published trials with their own intervals."
+        yield Plate(
+            "benefit",
+            "responders",
+            figures.responders(result),
+            f"{words.listed([words.label(name) for name in shares])} at the last visit, by arm."
+            + (published if len(result.comparison) else ""),
+        )
+    if len(result.comparison):
+        yield Plate(
+            "compared",
+            "forest",
+            figures.forest(result),
+            "Each published result (black) above what the model says of the same arm, endpoint and "
+            "visit. Orange circles are predictions; blue squares were used in fitting.",
+        )
+
+
+def _harm(result: Result) -> Iterator[Plate]:
+    if (result.side_effects["measure"] == RATE).any():
+        yield Plate(
+            "harm",
+            "side-effects",
+            figures.side_effects(result),
+            "How often each side effect came, on a logarithmic axis. The point is what was drawn "
+            "for these patients, the dark tick what the model expects without chance.",
+        )
+    if has_grades(result):
+        yield Plate(
+            "harm",
+            "grades",
+            figures.grades(result),
+            "Share of patients whose worst grade was mild (light) or 3 and more (solid).",
+        )
+
+
+def _exposure(result: Result) -> Iterator[Plate]:
+    kinds = {name: figures.kind_of(result, name) for name in _variables(result)}
+    concentrations = [name for name, kind in kinds.items() if kind == "concentration"]
+    engagements = [name for name, kind in kinds.items() if kind == "engagement"]
+    for name in concentrations[:MOST_EXPOSURES]:
+        yield Plate(
+            "exposure",
+            file_name("course", name),
+            figures.course(result, name),
+            f"{words.label(name)}, logarithmic axis; the spread is between patients.",
+        )
+    for name in engagements[:MOST_EXPOSURES]:
+        yield Plate(
+            "exposure",
+            file_name("course", name),
+            figures.course(result, name),
+            f"{words.label(name)}: share of the target that the drug holds; the spread is between "
+            "patients.",
+        )
+
+
+def _inside(result: Result) -> Iterator[Plate]:
+    if len(result.profile):
+        yield Plate(
+            "inside",
+            "profile",
+            figures.profile(result),
+            "Parts of the immune response under each arm: blue with ↓ is lower than without the "
+            "arm's drugs, orange with ↑ is higher, ↕ goes up in some patients and down in others.",
+        )
+    for name in _courses(result)[:MOST_COURSES]:
+        yield Plate(
+            "inside",
+            file_name("course", name),
+            figures.course(result, name),
+            f"{words.label(name)} by arm; the spread is between patients.",
+        )
+
+
+def _variables(result: Result) -> list[str]:
+    return list(dict.fromkeys(result.bands["variable"].astype(str)))
+
+
+def _courses(result: Result) -> list[str]:
+    """Variables to follow in time: endpoints of the study first, then those with a unit."""
+    drawn = {f"{name}".lower() for name in result.endpoints["endpoint"]}
+    units = dict(zip(result.bands["variable"], result.bands["unit"], strict=True))
+    names = [name for name in _variables(result) if figures.kind_of(result, name) == "course"]
+
+    def order(name: str) -> tuple[bool, bool]:
+        return name.lower() not in drawn, units[name] in ("", "1", "relative to health")
+
+    return sorted(names, key=order)
+
+
+def file_name(kind: str, name: str) -> str:
+    """Name of a figure's file: letters, digits and hyphens.
+
+    Examples
+    --------
+    >>> file_name("course", "IL6R engagement"), file_name("course", "../a/b")
+    ('course-il6r-engagement', 'course-a-b')
+    """
+    return f"{kind}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}"

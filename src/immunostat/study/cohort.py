@@ -1,0 +1,320 @@
+"""The patients who enter: drawn, brought to their untreated steady state, examined, and selected.
+
+Candidates are drawn in order of their number. One who is not plausible (a readout of his untreated
+disease lies outside its range) or not eligible (an entry criterion on what the baseline visit
+observes) is left out and counted; the first n who remain are the cohort. A candidate depends on the
+seed and his number alone, so a larger trial holds the smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from immunostat.base import streams
+from immunostat.base.errors import InputError
+from immunostat.catalog.model_cards import (
+    ComponentCard,
+    ModelParameterCard,
+    PopulationCard,
+    SituationCard,
+)
+from immunostat.catalog.populations import population_spec
+from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule, Tolerance
+from immunostat.engine.solve import solve
+from immunostat.model.system import FloatArray, OdeSystem
+from immunostat.population.sample import covariate_effect, sample_covariates
+from immunostat.study.assemble import TYPICAL, Assembly
+from immunostat.therapy.drug import Drug
+
+DAYS_PER_YEAR = 365.25
+
+#: Candidates drawn for each patient wanted, at most; more means that the criteria fit nobody.
+MOST_CANDIDATES = 50
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Patients who entered.
+
+    Parameters
+    ----------
+    numbers
+        Number of each patient among the candidates. Shape (patient,).
+    covariates
+        One row per patient.
+    parameters
+        Parameters of the joined model. Shape (patient, parameter).
+    initial_states
+        States at randomization. Shape (patient, state).
+    n_candidates
+        Number of candidates that were examined.
+    rejected
+        Why candidates were left out: reason -> how many (a candidate counts at his first reason).
+    """
+
+    numbers: IntArray
+    covariates: pd.DataFrame
+    parameters: FloatArray
+    initial_states: FloatArray
+    n_candidates: int
+    rejected: Mapping[str, int]
+
+
+def draw_cohort(
+    assembly: Assembly,
+    situation: SituationCard,
+    population: PopulationCard,
+    drugs: tuple[Drug, ...],
+    n_patients: int,
+    seed: int,
+    tolerance: Tolerance,
+    threads: int | None = None,
+) -> Cohort:
+    """Draw candidates until `n_patients` have entered.
+
+    Raises
+    ------
+    InputError
+        So few candidates are eligible that the criteria must be a mistake.
+    """
+    kept: list[Cohort] = []
+    found, examined, batch = 0, 0, max(2 * n_patients, 64)
+    rejected: dict[str, int] = {}
+    while found < n_patients:
+        if examined >= MOST_CANDIDATES * n_patients + 1000:
+            worst = max(rejected, key=lambda reason: rejected[reason])
+            raise InputError(
+                f"population '{population.name}': only {found} of {examined} candidates may enter",
+                remedy=f"most were left out for '{worst}' ({rejected[worst]} of them)",
+            )
+        numbers = np.arange(examined, examined + batch, dtype=np.int64)
+        candidates = _candidates(
+            assembly, situation, population, drugs, numbers, seed, tolerance, threads
+        )
+        reasons = _reasons(assembly, situation, population, candidates, seed, threads)
+        entered = np.flatnonzero(reasons == "")[: n_patients - found]
+        last = batch if found + len(entered) < n_patients else int(entered[-1]) + 1
+        for reason in reasons[:last]:
+            if reason:
+                rejected[reason] = rejected.get(reason, 0) + 1
+        kept.append(_take(candidates, entered))
+        found += len(entered)
+        examined += last
+    return Cohort(
+        np.concatenate([part.numbers for part in kept]),
+        pd.concat([part.covariates for part in kept], ignore_index=True),
+        np.concatenate([part.parameters for part in kept]),
+        np.concatenate([part.initial_states for part in kept]),
+        examined,
+        dict(sorted(rejected.items(), key=lambda item: -item[1])),
+    )
+
+
+def _take(cohort: Cohort, index: IntArray) -> Cohort:
+    """Some patients of a cohort."""
+    return Cohort(
+        cohort.numbers[index],
+        cohort.covariates.iloc[index],
+        cohort.parameters[index],
+        cohort.initial_states[index],
+        cohort.n_candidates,
+        cohort.rejected,
+    )
+
+
+def _candidates(
+    assembly: Assembly,
+    situation: SituationCard,
+    population: PopulationCard,
+    drugs: tuple[Drug, ...],
+    numbers: IntArray,
+    seed: int,
+    tolerance: Tolerance,
+    threads: int | None,
+) -> Cohort:
+    """Covariates, parameters and untreated steady state of candidates."""
+    covariates = sample_covariates(population_spec(population), seed, numbers)
+    columns = {name: covariates[name].to_numpy(np.float64) for name in covariates}
+    values: dict[str, FloatArray | float] = dict(assembly.defaults)
+    for name, card in assembly.varied.items():
+        values[name] = draw_parameter(name, card, columns, numbers, seed)
+    for parameter, covariate in situation.from_covariates.items():
+        values[parameter] = columns[covariate]
+    for drug in drugs:
+        if drug.pk is not None:
+            normals = streams.normal(seed, f"pk {drug.name}", numbers, len(drug.pk.parameters))
+            own = drug.pk.individual(columns, drug.pk.random_effects(normals))
+            for name, column in own.items():
+                values[f"{drug.prefix}_{name}"] = column
+                values[f"{drug.prefix}_{name}_{TYPICAL}"] = column
+    if situation.trial_switch:
+        values[situation.trial_switch] = 1.0
+
+    core = assembly.core_system
+    card = situation.steady_state
+    years = card.duration.value
+    problem = EnsembleProblem(
+        core,
+        parameter_table(core, values, len(numbers)),
+        Schedule.empty(len(numbers)),
+        np.array([0.0]),
+        core.names,
+        start=-years * DAYS_PER_YEAR,
+    )
+    untreated = solve(problem, tolerance=tolerance, threads=threads)
+    rest = {name: untreated[name][:, 0] for name in core.names}
+    for parameter, output in card.anchors.items():
+        values[parameter] = rest[output]
+    if card.scaled is not None:
+        wanted = columns[card.scaled.covariate]
+        values[card.scaled.parameter] = (
+            rest[card.scaled.parameter] * wanted / rest[card.scaled.output]
+        )
+        rest[card.scaled.output] = wanted
+
+    system = assembly.system
+    parameters = parameter_table(system, values, len(numbers))
+    initial = initial_states(system, parameters)
+    for i, state in enumerate(system.states):
+        if state in core.states:
+            initial[:, i] = rest[state]
+    return Cohort(numbers, covariates, parameters, initial, len(numbers), {})
+
+
+def draw_parameter(
+    name: str,
+    card: ModelParameterCard,
+    covariates: Mapping[str, FloatArray],
+    numbers: IntArray,
+    seed: int,
+) -> FloatArray:
+    """Values of one parameter of the model. Shape (patient,)."""
+    values = np.full(len(numbers), card.value)
+    for effect in card.covariates:
+        reference = effect.reference.value if effect.reference else 0.0
+        values = values * covariate_effect(
+            effect.form, covariates[effect.covariate], effect.effect, reference
+        )
+    if card.spread is None:
+        return values
+    scores = streams.normal(seed, f"parameter {name}", numbers)[:, 0]
+    if card.spread.normal_sd is not None:
+        return np.asarray(values + card.spread.normal_sd * scores)
+    variance = card.spread.lognormal_variance
+    if variance is None:
+        variance = float(np.log1p((card.spread.lognormal_cv or 0.0) ** 2))
+    return np.asarray(values * np.exp(np.sqrt(variance) * scores))
+
+
+def parameter_table(
+    system: OdeSystem, values: Mapping[str, FloatArray | float], n_patients: int
+) -> FloatArray:
+    """Parameters of a system, one row per patient; others keep the default of the model."""
+    table = np.tile(system.defaults, (n_patients, 1))
+    for i, name in enumerate(system.parameters):
+        if name in values:
+            table[:, i] = values[name]
+    return table
+
+
+def initial_states(system: OdeSystem, parameters: FloatArray) -> FloatArray:
+    """Start values that the model itself states. Shape (patient, state)."""
+    problem = EnsembleProblem(
+        system, parameters, Schedule.empty(len(parameters)), np.array([0.0]), system.states
+    )
+    start: FloatArray = solve(problem, threads=1).values[:, 0, :].copy()
+    return start
+
+
+def observe(
+    components: Mapping[str, ComponentCard],
+    true: Mapping[str, FloatArray],
+    numbers: IntArray,
+    seed: int,
+) -> dict[str, FloatArray]:
+    """What visits record: the true value with the error of the day, rounded as assessors round.
+
+    Parameters
+    ----------
+    components
+        By name.
+    true
+        Values without error, by name of the output. Shape (patient, visit).
+    numbers
+        Patients' numbers, which the errors belong to: a patient's visit has the same error in
+        every arm. Shape (patient,).
+    seed
+        Seed of the study.
+
+    Returns
+    -------
+    Observed values by component. Shape (patient, visit).
+    """
+    observed: dict[str, FloatArray] = {}
+    for name, card in components.items():
+        origin = card.error_of or name
+        error = components[origin].error
+        values = true[card.output] * (card.factor.value if card.factor else 1.0)
+        if error is not None:
+            n_visits = values.shape[1]
+            scores = streams.normal(seed, f"visit error {origin}", numbers, n_visits)
+            values = values * np.exp(error.value * scores)
+        if card.step:
+            values = np.round(values / card.step) * card.step
+        observed[name] = np.clip(values, card.low, card.high)
+    return observed
+
+
+def _reasons(
+    assembly: Assembly,
+    situation: SituationCard,
+    population: PopulationCard,
+    candidates: Cohort,
+    seed: int,
+    threads: int | None,
+) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    """First reason for which each candidate may not enter; empty if he may."""
+    outputs = sorted(
+        {card.output for card in situation.components.values()}
+        | {card.output for card in situation.steady_state.plausible}
+    )
+    problem = EnsembleProblem(
+        assembly.system,
+        candidates.parameters,
+        Schedule.empty(len(candidates.numbers)),
+        np.array([0.0]),
+        tuple(outputs),
+        initial_states=candidates.initial_states,
+    )
+    baseline = solve(problem, threads=threads)
+    true = {name: baseline[name] for name in outputs}
+    reasons = np.full(len(candidates.numbers), "", dtype="<U160")
+    solved = np.isfinite(candidates.initial_states).all(axis=1)
+    reasons[~solved] = "untreated disease not solved"
+    for card in situation.steady_state.plausible:
+        _mark(reasons, true[card.output][:, 0], card.minimum, card.maximum, card.output)
+    observed = observe(situation.components, true, candidates.numbers, seed)
+    for entry in population.entry:
+        _mark(
+            reasons, observed[entry.component][:, 0], entry.minimum, entry.maximum, entry.component
+        )
+    return reasons
+
+
+def _mark(
+    reasons: np.ndarray[tuple[int], np.dtype[np.str_]],
+    values: FloatArray,
+    minimum: float | None,
+    maximum: float | None,
+    name: str,
+) -> None:
+    """Note the reason of those who lie outside the range and have none yet."""
+    free = reasons == ""
+    if minimum is not None:
+        reasons[free & ~(values >= minimum)] = f"{name} below {minimum:g}"
+    if maximum is not None:
+        reasons[free & ~(values <= maximum)] = f"{name} above {maximum:g}"

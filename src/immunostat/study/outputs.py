@@ -1,0 +1,84 @@
+"""Which outputs a study samples, and what readers call them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from immunostat.catalog.cards import SideEffectCard
+from immunostat.catalog.model_cards import CoreCard, SituationCard
+from immunostat.study.assemble import Assembly
+from immunostat.therapy.drug import Drug
+
+#: Days between samples of a course, besides visits and the ends of infusions. Doses of the field come
+#: at whole weeks, which this divides or meets at every second one.
+SAMPLE_EVERY_DAY = 3.5
+
+
+@dataclass(frozen=True)
+class Output:
+    """One sampled output.
+
+    Parameters
+    ----------
+    name
+        Name in the joined model.
+    title
+        What readers call it.
+    unit
+        Unit for readers.
+    kind
+        ``concentration``, ``engagement`` or ``course``.
+    factor
+        What the model's value is multiplied with to be in `unit`.
+    """
+
+    name: str
+    title: str
+    unit: str
+    kind: str
+    factor: float = 1.0
+
+
+def outputs_of(
+    core: CoreCard,
+    situation: SituationCard,
+    drugs: Sequence[Drug],
+    side_effects: Sequence[SideEffectCard],
+    assembly: Assembly,
+) -> tuple[Output, ...]:
+    """Every output of a study, each once."""
+    found: dict[str, Output] = {}
+    for output in _all(core, situation, drugs, side_effects, assembly):
+        found.setdefault(output.name, output)
+    return tuple(found.values())
+
+
+def _all(
+    core: CoreCard,
+    situation: SituationCard,
+    drugs: Sequence[Drug],
+    side_effects: Sequence[SideEffectCard],
+    assembly: Assembly,
+) -> Iterator[Output]:
+    for drug in drugs:
+        if drug.pk is not None:
+            # nmol/L to ug/mL: what assays and labels print.
+            factor = drug.molar_mass * 1e-6
+            name = f"{drug.prefix}_{drug.pk.concentration}"
+            yield Output(name, f"{drug.name} concentration", "ug/mL", "concentration", factor)
+    used = {hook.target for hook in assembly.hooks}
+    for target, engagement in core.engagement.items():
+        if target in used:
+            yield Output(engagement.output, engagement.title, "1", "engagement")
+    for component in situation.components.values():
+        if component.factor is None:
+            yield Output(component.output, component.title, component.unit, "course")
+    for function in core.functions.values():
+        yield Output(function.output, function.title, "relative to health", "course")
+    for card in situation.steady_state.plausible:
+        yield Output(card.output, card.output, "1", "course")
+    for effect in side_effects:
+        for driver in effect.drivers:
+            if driver.state is not None:
+                yield Output(driver.state, driver.state, "1", "course")

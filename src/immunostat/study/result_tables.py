@@ -1,0 +1,159 @@
+"""What each table of a result holds: its file, its columns, and the meaning of each column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+Kind = Literal["text", "number", "flag"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table of the result holds: its file, its required columns, and what each means.
+
+    Parameters
+    ----------
+    file
+        Name in the result folder; the ending says the format.
+    columns
+        Required columns in order: name -> (kind, meaning). Others may follow.
+    """
+
+    file: str
+    columns: Mapping[str, tuple[Kind, str]]
+
+    def empty(self) -> pd.DataFrame:
+        """The table without rows, with its required columns."""
+        dtypes = {"text": object, "number": float, "flag": bool}
+        return pd.DataFrame(
+            {name: pd.Series(dtype=dtypes[kind]) for name, (kind, _) in self.columns.items()}
+        )
+
+
+_ARM: tuple[Kind, str] = ("text", "name of the arm, as in the study")
+_PATIENT: tuple[Kind, str] = ("number", "number of the virtual patient, the same in every arm")
+_LOW: tuple[Kind, str] = ("number", "lower end of the 95 % interval, in `unit`")
+_HIGH: tuple[Kind, str] = ("number", "upper end of the 95 % interval, in `unit`")
+_UNIT: tuple[Kind, str] = ("text", "unit of the numbers; '1' for a fraction or a pure number")
+_DAY: tuple[Kind, str] = ("number", "day since the first dose")
+
+TABLES: dict[str, Table] = {
+    "endpoints": Table(
+        "endpoints.csv",
+        {
+            "arm": _ARM,
+            "endpoint": ("text", "name, for example ACR20 or DAS28-CRP"),
+            "kind": ("text", "kind of endpoint, for example responder, change, time to event"),
+            "time_day": _DAY,
+            "n": ("number", "patients that the estimate rests on"),
+            "statistic": ("text", "proportion, mean, mean change, median, rate, ..."),
+            "estimate": ("number", "value of the statistic, in `unit`; a proportion is 0 to 1"),
+            "low": _LOW,
+            "high": _HIGH,
+            "unit": _UNIT,
+            "method": ("text", "how the interval was made, for example Wilson"),
+        },
+    ),
+    "side_effects": Table(
+        "side_effects.csv",
+        {
+            "arm": _ARM,
+            "side_effect": ("text", "name, for example serious infection"),
+            "measure": ("text", "incidence rate, any grade, grade 3-4, ..."),
+            "n": ("number", "patients at risk"),
+            "events": ("number", "events, or patients with the side effect, that were drawn"),
+            "patient_years": ("number", "time at risk, year"),
+            "estimate": ("number", "value in `unit`; a proportion is 0 to 1"),
+            "low": _LOW,
+            "high": _HIGH,
+            "unit": _UNIT,
+            "expected": ("number", "what the model expects, without the chance of drawing"),
+        },
+    ),
+    "patients": Table(
+        "patients.parquet",
+        {
+            "arm": _ARM,
+            "patient": _PATIENT,
+            "status": ("text", "'ok', or the cause for which this patient could not be solved"),
+        },
+    ),
+    "events": Table(
+        "events.parquet",
+        {
+            "arm": _ARM,
+            "patient": _PATIENT,
+            "event": ("text", "side effect, or what a trial rule did (hold, resume, stop)"),
+            "time_day": _DAY,
+            "grade": ("number", "severity 1 to 5, empty where the event has none"),
+        },
+    ),
+    "visits": Table("visits.parquet", {"arm": _ARM, "patient": _PATIENT, "time_day": _DAY}),
+    "bands": Table(
+        "bands.csv",
+        {
+            "arm": _ARM,
+            "variable": ("text", "output, for example adalimumab concentration"),
+            "time_day": _DAY,
+            "mean": ("number", "mean over patients, in `unit`"),
+            "q05": ("number", "5 % of patients lie below"),
+            "q25": ("number", "25 % of patients lie below"),
+            "q50": ("number", "median patient"),
+            "q75": ("number", "75 % of patients lie below"),
+            "q95": ("number", "95 % of patients lie below"),
+            "unit": _UNIT,
+        },
+    ),
+    "profile": Table(
+        "profile.csv",
+        {
+            "arm": _ARM,
+            "function": ("text", "part of the immune response, for example T cell activation"),
+            "ratio": ("number", "median over patients of activity under the arm / without it"),
+            "low": ("number", "5 % of patients lie below"),
+            "high": ("number", "95 % of patients lie below"),
+            "direction": ("text", "stimulated, suppressed, unchanged or mixed"),
+        },
+    ),
+    "comparison": Table(
+        "comparison.csv",
+        {
+            "trial": ("text", "name of the published trial"),
+            "published_arm": ("text", "the arm's name in the publication"),
+            "arm": _ARM,
+            "endpoint": ("text", "name, as in `endpoints`"),
+            "time_day": _DAY,
+            "role": ("text", "'training' if the model was fitted to it, else 'held-back'"),
+            "observed": ("number", "published value, in `unit`"),
+            "observed_n": ("number", "published number of patients"),
+            "observed_low": ("number", "lower end of the 95 % interval of the published value"),
+            "observed_high": ("number", "upper end of the 95 % interval of the published value"),
+            "predicted": ("number", "simulated value, in `unit`"),
+            "predicted_low": ("number", "lower end of the 95 % interval of the simulated value"),
+            "predicted_high": ("number", "upper end of the 95 % interval of the simulated value"),
+            "difference": ("number", "predicted - observed, in `unit`"),
+            "unit": _UNIT,
+            "source": ("text", "key of the publication in sources.bib"),
+            "checked": ("flag", "whether the value was read in the source or a stored copy"),
+        },
+    ),
+    "assumptions": Table(
+        "assumptions.csv",
+        {
+            "name": ("text", "dotted name of the number inside its card"),
+            "value": ("number", "the number, in `unit`"),
+            "unit": _UNIT,
+            "evidence": ("text", "measured, fitted, derived or assumed"),
+            "checked": ("flag", "whether the value was read in the source or a stored copy"),
+            "because": ("text", "the reason for an assumed or derived number"),
+            "source": ("text", "key in sources.bib"),
+            "where": ("text", "place in the source"),
+            "card": ("text", "card that holds the number"),
+        },
+    ),
+}
+"""Every table of a `Result`: file name, required columns, and the meaning of each."""

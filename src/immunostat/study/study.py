@@ -1,0 +1,414 @@
+"""A study: who, which arms, how long, what is looked at; read from a file and checked whole.
+
+`StudyFile` is the shape of the file and gives the JSON Schema; `Study` is what the program uses,
+with names looked up, words turned into regimens and every time in days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from immunostat.base.errors import InputError, Place, UnitError, UnknownNameError, near_matches
+from immunostat.base.units import DAYS, days_of
+from immunostat.catalog.lookup import Catalog, packaged_catalog
+from immunostat.catalog.reader import Document, parse_value, read_yaml, validated
+from immunostat.therapy.drug import Drug
+from immunostat.therapy.grammar import parse_regimen
+from immunostat.therapy.regimen import Regimen, duration_words
+from immunostat.therapy.structured import line_of
+
+DEFAULT_PATIENTS = 500
+DEFAULT_SEED = 1
+DEFAULT_VISITS = "every 4 weeks"
+DEFAULT_RELATIVE_TOLERANCE = 1e-5
+MAXIMUM_PATIENTS = 10_000_000
+MAXIMUM_SEED = 2**63 - 1
+MAXIMUM_VISITS = 5_000
+LONGEST_DAYS = 365.25 * 100
+
+Words = Annotated[str, StringConstraints(max_length=2000)]
+RegimenData = Words | dict[str, Any]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PopulationPart(_Part):
+    """Key ``population``."""
+
+    name: Words = Field(description="Name of a population of the situation.")
+    patients: Annotated[int, Field(strict=True, gt=0, le=MAXIMUM_PATIENTS)] = DEFAULT_PATIENTS
+    seed: Annotated[int, Field(strict=True, ge=0, le=MAXIMUM_SEED)] = DEFAULT_SEED
+    title: Words = Field(default="", description="Written by the program for readers; not read.")
+
+
+class SolvePart(_Part):
+    """Key ``solve``."""
+
+    relative_tolerance: Annotated[
+        float, Field(strict=True, ge=1e-12, le=1e-2, description="Wanted local error, no unit.")
+    ] = DEFAULT_RELATIVE_TOLERANCE
+
+
+class StudyFile(_Part):
+    """A study of immunostat: research and teaching only, no medical advice."""
+
+    title: Words = ""
+    question: Words = ""
+    situation: Words = Field(description="Name of a situation, for example rheumatoid-arthritis.")
+    population: PopulationPart | Words
+    background: list[RegimenData] = Field(default=[], description="Regimens that every arm has.")
+    arms: Annotated[dict[Words, list[RegimenData] | RegimenData | None], Field(min_length=1)] = (
+        Field(description="Name of each arm and its regimens, in plain words.")
+    )
+    duration: Any = Field(description="For example '24 weeks'.")
+    visits: Any = Field(default=DEFAULT_VISITS, description="'every 4 weeks' or a list of times.")
+    endpoints: list[Words] | None = Field(
+        default=None, description="All of the situation if not given."
+    )
+    side_effects: Words | list[Words] = Field(default="all", description="'all', 'none' or names.")
+    rules: list[Any] = []
+    compare_with: list[Words] = Field(default=[], description="Names of published trials.")
+    solve: SolvePart = SolvePart()
+    duration_day: Any = Field(
+        default=None, description="Written by the program for readers; not read."
+    )
+    visit_days: Any = Field(
+        default=None, description="Written by the program for readers; not read."
+    )
+    cohort: Any = Field(default=None, description="Written by the program for readers; not read.")
+
+
+@dataclass(frozen=True)
+class StudyPopulation:
+    """Who takes part: a population of the catalog, how many patients, and the seed."""
+
+    name: str
+    n_patients: int = DEFAULT_PATIENTS
+    seed: int = DEFAULT_SEED
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that is ready to run.
+
+    Parameters
+    ----------
+    arms
+        Regimens of each arm, without the background.
+    background
+        Regimens that every arm has besides its own.
+    duration_day
+        Length of the study, day.
+    visits_day
+        Times of visits, ascending, with 0 and the end, day.
+    side_effects
+        Names, in the order of the file.
+    compare_with
+        Names of published trials shown beside the simulated arms.
+    """
+
+    title: str
+    situation: str
+    population: StudyPopulation
+    arms: Mapping[str, tuple[Regimen, ...]]
+    duration_day: float
+    visits_day: tuple[float, ...]
+    endpoints: tuple[str, ...]
+    side_effects: tuple[str, ...] = ()
+    background: tuple[Regimen, ...] = ()
+    compare_with: tuple[str, ...] = ()
+    relative_tolerance: float = DEFAULT_RELATIVE_TOLERANCE
+    question: str = ""
+    place: Place | None = field(default=None, compare=False)
+
+    @property
+    def drugs(self) -> tuple[Drug, ...]:
+        """Every drug of any arm or the background, once, in order of name."""
+        regimens = [*self.background, *(r for arm in self.arms.values() for r in arm)]
+        return tuple({r.drug.name: r.drug for r in sorted(regimens, key=_drug_name)}.values())
+
+    def regimens(self, arm: str) -> tuple[Regimen, ...]:
+        """What patients of an arm take: the background and the arm's own."""
+        return (*self.background, *self.arms[arm])
+
+    def resolved(self) -> dict[str, Any]:
+        """The study as a study file with every default written out; reads back as the same.
+
+        `duration_day`, `visit_days` and ``population.title`` are for readers of the result.
+        """
+        population = {
+            "name": self.population.name,
+            "title": self.population.title,
+            "patients": self.population.n_patients,
+            "seed": self.population.seed,
+        }
+        return {
+            "title": self.title,
+            "question": self.question,
+            "situation": self.situation,
+            "population": population,
+            "background": [regimen.words() for regimen in self.background],
+            "arms": {
+                name: [regimen.words() for regimen in regimens]
+                for name, regimens in self.arms.items()
+            },
+            "duration": duration_words(self.duration_day),
+            "duration_day": self.duration_day,
+            "visits": [duration_words(time) for time in self.visits_day],
+            "visit_days": list(self.visits_day),
+            "endpoints": list(self.endpoints),
+            "side_effects": list(self.side_effects) or "none",
+            "rules": [],
+            "compare_with": list(self.compare_with),
+            "solve": {"relative_tolerance": self.relative_tolerance},
+        }
+
+
+def _drug_name(regimen: Regimen) -> str:
+    return regimen.drug.name
+
+
+class _Checker:
+    """Turns the parts of a study file into what `Study` holds, each error with its line."""
+
+    def __init__(self, document: Document, catalog: Catalog, file: StudyFile) -> None:
+        self.document, self.catalog, self.file = document, catalog, file
+
+    def named(self, path: Sequence[str | int], names: Sequence[str], name: str, noun: str) -> str:
+        """`name` as it is spelled among `names`, whatever its capitals."""
+        for known in names:
+            if known.lower() == name.lower():
+                return known
+        raise UnknownNameError(
+            f"{noun} '{name}' is not known", self.document.place(path), near_matches(name, names)
+        )
+
+    def days(self, value: object, path: Sequence[str | int], what: str, example: str) -> float:
+        place = self.document.place(path)
+        if isinstance(value, Mapping) and set(value) == {"value", "unit"}:
+            value = f"{value['value']} {value['unit']}"
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise UnitError(f"{what} {value:g} has no unit", place, f"for example {example}")
+        if not isinstance(value, str):
+            raise InputError(f"{what} should be words", place, f"for example {example}")
+        days = days_of(value, what=what, example=example, place=place)
+        if days > LONGEST_DAYS:
+            raise InputError(f"{what} '{value}' is longer than 100 years", place)
+        return days
+
+    def population(self) -> StudyPopulation:
+        part = self.file.population
+        if isinstance(part, str):
+            part = PopulationPart(name=part)
+        names = self.catalog.populations(self.situation())
+        path = ("population", "name")
+        name = self.named(path, names, part.name, f"population of {self.situation()}")
+        title = str(getattr(self.catalog.population(name), "title", ""))
+        return StudyPopulation(name, part.patients, part.seed, title)
+
+    def situation(self) -> str:
+        names = self.catalog.situations()
+        return self.named(("situation",), names, self.file.situation, "situation")
+
+    def regimen(self, data: RegimenData, path: Sequence[str | int]) -> Regimen:
+        place = self.document.place(path)
+        line = data if isinstance(data, str) else line_of(data, place)
+        return parse_regimen(line, self.catalog.drug, self.situation(), place)
+
+    def regimens(self, data: object, path: Sequence[str | int]) -> tuple[Regimen, ...]:
+        if data is None:
+            return ()
+        if not isinstance(data, list):
+            return (self.regimen(data, path),)  # type: ignore[arg-type]
+        return tuple(self.regimen(item, (*path, i)) for i, item in enumerate(data))
+
+    def arms(self) -> dict[str, tuple[Regimen, ...]]:
+        arms = {}
+        for name, data in self.file.arms.items():
+            place = self.document.place(("arms", name))
+            if not name.strip() or len(name) > 80:
+                raise InputError(f"'{name[:90]}' is no name for an arm", place, "use 1-80 letters")
+            arms[name] = self.regimens(data, ("arms", name))
+            given = [regimen.drug.name for regimen in arms[name]]
+            twice = sorted({drug for drug in given if given.count(drug) > 1})
+            if twice:
+                raise InputError(
+                    f"arm '{name}' has two regimens of {twice[0]}",
+                    place,
+                    "write one line of phases, such as '80 mg oral once then 40 mg daily'",
+                )
+        return arms
+
+    def visits(self, duration_day: float) -> tuple[float, ...]:
+        """Times of visits with the first and the last day of the study."""
+        value, path = self.file.visits, ("visits",)
+        place = self.document.place(path)
+        if isinstance(value, list):
+            times = [
+                self.days(item, (*path, i), "visit", "[0 weeks, 4 weeks]")
+                for i, item in enumerate(value)
+            ]
+        elif isinstance(value, str) and value.split()[:1] == ["every"]:
+            words = value.split(None, 1)[1] if len(value.split()) > 1 else ""
+            words = f"1 {words}" if words in DAYS else words
+            interval = self.days(words, path, "visits every", DEFAULT_VISITS)
+            if interval <= 0 or duration_day / interval > MAXIMUM_VISITS:
+                raise InputError(f"visits '{value}' are too many", place, f"e.g. {DEFAULT_VISITS}")
+            times = [i * interval for i in range(ceil(duration_day / interval - 1e-9))]
+        else:
+            raise InputError(
+                f"visits '{value}' are not understood",
+                place,
+                f"write '{DEFAULT_VISITS}' or a list such as [0 weeks, 12 weeks, 24 weeks]",
+            )
+        late = [time for time in times if time > duration_day + 1e-9]
+        if late or len(times) > MAXIMUM_VISITS:
+            shown = duration_words(late[0]) if late else f"number {MAXIMUM_VISITS + 1}"
+            raise InputError(
+                f"a visit at {shown} is after the end of the study ({self.file.duration})",
+                place,
+                "write a longer duration or fewer visits",
+            )
+        return tuple(sorted({0.0, *times, duration_day}))
+
+    def names(
+        self, key: str, given: Sequence[str], known: Sequence[str], noun: str
+    ) -> tuple[str, ...]:
+        found = [self.named((key, i), known, name, noun) for i, name in enumerate(given)]
+        return tuple(dict.fromkeys(found))
+
+    def study(self) -> Study:
+        file = self.file
+        if file.rules:
+            raise InputError(
+                "rules are not supported yet",
+                self.document.place(("rules",)),
+                "remove the key 'rules'; doses cannot yet depend on what a visit observes",
+            )
+        situation = self.situation()
+        duration_day = self.days(file.duration, ("duration",), "duration", "24 weeks")
+        if duration_day <= 0:
+            raise InputError(
+                "the duration is not above 0", self.document.place(("duration",)), "e.g. 24 weeks"
+            )
+        known_endpoints = tuple(self.catalog.situation(situation).endpoints)
+        endpoints = known_endpoints if file.endpoints is None else file.endpoints
+        side_effects = file.side_effects
+        if isinstance(side_effects, str):
+            words = {"all": list(self.catalog.side_effects()), "none": []}
+            side_effects = words.get(side_effects, [side_effects])
+        study = Study(
+            title=file.title or situation,
+            question=file.question,
+            situation=situation,
+            population=self.population(),
+            background=self.regimens(file.background, ("background",)),
+            arms=MappingProxyType(self.arms()),
+            duration_day=duration_day,
+            visits_day=self.visits(duration_day),
+            endpoints=self.names(
+                "endpoints", endpoints, known_endpoints, f"endpoint of {situation}"
+            ),
+            side_effects=self.names(
+                "side_effects", side_effects, self.catalog.side_effects(), "side effect"
+            ),
+            compare_with=self.names(
+                "compare_with", file.compare_with, self.catalog.trials(), "trial"
+            ),
+            relative_tolerance=file.solve.relative_tolerance,
+            place=Place(self.document.file),
+        )
+        for name, regimens in study.arms.items():
+            for regimen in regimens:
+                if regimen.drug.name in {other.drug.name for other in study.background}:
+                    raise InputError(
+                        f"{regimen.drug.name} is in arm '{name}' and in the background",
+                        regimen.place,
+                        "write it in one of the two",
+                    )
+                regimen.doses(duration_day)
+        return study
+
+
+def study_of(document: Document, catalog: Catalog | None = None) -> Study:
+    """The study that the data of a document says.
+
+    Raises
+    ------
+    InputError
+        Anything in it is wrong; the message has file and line, cause and remedy.
+    """
+    file = validated(document, StudyFile)
+    return _Checker(document, catalog or packaged_catalog(), file).study()
+
+
+def make_study(data: Mapping[str, Any], catalog: Catalog | None = None) -> Study:
+    """A study from plain data with the keys of a study file.
+
+    Raises
+    ------
+    InputError
+        Anything in it is wrong.
+
+    Examples
+    --------
+    ``make_study({"situation": "rheumatoid-arthritis", "population": "methotrexate-...",
+    "arms": {"adalimumab": "adalimumab label"}, "duration": "24 weeks"})``
+    """
+    return study_of(Document(dict(data), "study"), catalog)
+
+
+def apply_settings(document: Document, settings: Sequence[str]) -> None:
+    """Put ``KEY=VALUE`` settings, keys dotted and values as in YAML, into a document.
+
+    Raises
+    ------
+    InputError
+        A setting has no '=' or sets a key below something that holds no keys.
+    """
+    for setting in settings:
+        place = Place(f"--set {setting}")
+        key, equals, value = setting.partition("=")
+        if not equals or not key.strip():
+            raise InputError(
+                "a setting has the form KEY=VALUE", place, "for example population.patients=100"
+            )
+        data = document.data
+        if key.startswith("population.") and isinstance(data.get("population"), str):
+            data["population"] = {"name": data["population"]}
+        document.put(key.strip(), parse_value(value.strip(), place), place)
+
+
+def read_study(
+    path: Path | str, catalog: Catalog | None = None, settings: Sequence[str] = ()
+) -> Study:
+    """The study of a file.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    catalog
+        Where names are looked up; the packaged catalog if not given.
+    settings
+        ``KEY=VALUE`` that win over the file, such as ``population.patients=100``.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or anything in it is wrong; the message has file and line, cause
+        and remedy.
+    """
+    document = read_yaml(path, "study")
+    apply_settings(document, settings)
+    return study_of(document, catalog)

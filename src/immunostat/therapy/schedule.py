@@ -1,0 +1,206 @@
+"""Regimens to events of the engine: for one patient, and quickly for a whole arm.
+
+A dose is put into the state of its route: at once (ADD), or at a constant rate over the infusion
+or the zero-order input of the route (a pair of RATE). Bioavailability multiplies the amount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from immunostat.base.errors import InputError, RangeError, ShapeError
+from immunostat.base.units import convert
+from immunostat.engine.problem import Action, Event, Schedule
+from immunostat.model.system import OdeSystem
+from immunostat.therapy.drug import Drug
+from immunostat.therapy.regimen import DoseEvent, Regimen
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Bioavailability of patients by drug and route; shape (patient,) or one number for all.
+Bioavailability = Mapping[tuple[str, str], FloatArray | float]
+
+
+@dataclass(frozen=True)
+class _Action:
+    """One event of an arm: the amount is `amount` nmol (per kg), over `over_day` if not zero."""
+
+    time: float
+    dose: int
+    target: str
+    over_day: float
+    sign: float
+
+
+@dataclass(frozen=True)
+class _Dose:
+    """What one dose means inside: nmol or nmol per kg, and its cap in nmol."""
+
+    amount: float
+    per_kg: bool
+    maximum: float
+    drug: str
+    route: str
+    fraction: float
+
+
+def _in_nmol(drug: Drug, event: DoseEvent, regimen: Regimen) -> _Dose:
+    if event.unit == "IU":
+        raise InputError(
+            f"doses of {drug.name} in IU cannot be turned into an amount",
+            regimen.place,
+            "write the dose as a mass, for example 'mg'",
+        )
+    per_unit = convert(
+        1.0, event.unit, "nmol", molar_mass=drug.molar_mass, what="dose", place=regimen.place
+    )
+    maximum = np.inf if event.maximum is None else event.maximum * per_unit
+    bioavailability = drug.routes[event.route].bioavailability
+    fraction = 1.0 if bioavailability is None else bioavailability.value
+    return _Dose(event.amount * per_unit, event.per_kg, maximum, drug.name, event.route, fraction)
+
+
+def _plan(regimens: Sequence[Regimen], duration_day: float) -> tuple[list[_Action], list[_Dose]]:
+    """Events of all regimens in order of time, and the doses that they belong to.
+
+    At equal time an infusion ends before another begins, so that a rate never piles up.
+    """
+    actions: list[_Action] = []
+    doses: list[_Dose] = []
+    known: dict[tuple[object, ...], int] = {}
+    for regimen in regimens:
+        drug = regimen.drug
+        if drug.pk is None:
+            continue
+        for event in regimen.doses(duration_day):
+            route = drug.routes[event.route]
+            key = (drug.name, event.route, event.amount, event.unit, event.per_kg, event.maximum)
+            if key not in known:
+                known[key] = len(doses)
+                doses.append(_in_nmol(drug, event, regimen))
+            state, over = drug.state(event.route), event.infusion_day or route.over_day
+            actions.append(_Action(event.time_day, known[key], state, over, 1.0))
+            if over and event.time_day + over < duration_day:
+                actions.append(_Action(event.time_day + over, known[key], state, over, -1.0))
+    return sorted(actions, key=lambda action: (action.time, action.sign)), doses
+
+
+def _amounts(
+    doses: Sequence[_Dose], weight_kg: FloatArray, bioavailability: Bioavailability
+) -> FloatArray:
+    """What arrives of each dose in each patient. Shape (patient, dose), nmol."""
+    if not np.all(np.isfinite(weight_kg)) or np.any(weight_kg <= 0):
+        first = int(np.flatnonzero(~(np.isfinite(weight_kg) & (weight_kg > 0)))[0])
+        raise RangeError(
+            f"weight of patient {first} is {weight_kg[first]:g} kg; weights are above 0"
+        )
+    amounts = np.empty((len(weight_kg), len(doses)))
+    for i, dose in enumerate(doses):
+        given = np.minimum(dose.amount * (weight_kg if dose.per_kg else 1.0), dose.maximum)
+        fraction = bioavailability.get((dose.drug, dose.route), dose.fraction)
+        if np.ndim(fraction) and np.shape(fraction) != weight_kg.shape:
+            raise ShapeError(
+                f"bioavailability of {dose.drug} has shape {np.shape(fraction)}; "
+                f"expected {weight_kg.shape}"
+            )
+        amounts[:, i] = given * fraction
+    return amounts
+
+
+def events(
+    regimens: Sequence[Regimen],
+    duration_day: float,
+    weight_kg: float,
+    bioavailability: Bioavailability | None = None,
+) -> list[Event]:
+    """Events of one patient, ascending in time.
+
+    Parameters
+    ----------
+    regimens
+        What the patient takes; drugs without kinetics are left out.
+    duration_day
+        Doses that start before this are given, day.
+    weight_kg
+        Body weight.
+    bioavailability
+        By drug and route; the typical value of the route where missing.
+
+    Returns
+    -------
+    Amounts in nmol, rates in nmol/day; targets are states named ``<drug>_<state>``.
+
+    Raises
+    ------
+    RangeError
+        The weight is not above 0.
+    UnitError
+        A dose has a unit that does not convert to nmol.
+    """
+    actions, doses = _plan(regimens, duration_day)
+    amounts = _amounts(doses, np.array([weight_kg], dtype=np.float64), bioavailability or {})[0]
+    return [
+        Event(a.time, Action.RATE, a.target, float(a.sign * amounts[a.dose] / a.over_day))
+        if a.over_day
+        else Event(a.time, Action.ADD, a.target, float(amounts[a.dose]))
+        for a in actions
+    ]
+
+
+def schedule_for(
+    system: OdeSystem,
+    regimens: Sequence[Regimen],
+    duration_day: float,
+    weight_kg: FloatArray,
+    bioavailability: Bioavailability | None = None,
+) -> Schedule:
+    """Events of all patients of an arm: equal times, amounts by weight and bioavailability.
+
+    Parameters
+    ----------
+    system
+        The composed model; must hold the states ``<drug>_<state>`` of every drug with kinetics.
+    regimens
+        What all patients of the arm take.
+    duration_day
+        Doses that start before this are given, day.
+    weight_kg
+        Shape (patient,).
+    bioavailability
+        By drug and route, shape (patient,) or one number; the typical value where missing.
+
+    Raises
+    ------
+    InputError
+        The model lacks the state of a drug.
+    RangeError
+        A weight is not above 0; the message names the patient.
+    """
+    actions, doses = _plan(regimens, duration_day)
+    n_patients, n_events = len(weight_kg), len(actions)
+    index = {name: i for i, name in enumerate(system.states)}
+    missing = sorted({action.target for action in actions} - index.keys())
+    if missing:
+        raise InputError(
+            f"model '{system.name}' has no state {', '.join(missing)} to receive the doses",
+            remedy="compose the model with the drugs of the arm",
+        )
+    amounts = _amounts(doses, np.asarray(weight_kg, dtype=np.float64), bioavailability or {})
+    scale = np.array([a.sign / a.over_day if a.over_day else 1.0 for a in actions])
+    values = amounts[:, [action.dose for action in actions]] * scale
+    kinds = [int(Action.RATE if action.over_day else Action.ADD) for action in actions]
+
+    def repeated(row: Sequence[float] | Sequence[int], kind: type) -> npt.NDArray[np.generic]:
+        return np.tile(np.array(row, dtype=kind), n_patients)
+
+    return Schedule(
+        np.arange(n_patients + 1, dtype=np.int64) * n_events,
+        repeated([action.time for action in actions], np.float64),  # type: ignore[arg-type]
+        repeated(kinds, np.int64),  # type: ignore[arg-type]
+        repeated([index[action.target] for action in actions], np.int64),  # type: ignore[arg-type]
+        np.ascontiguousarray(values).reshape(-1),
+    )
