@@ -1,0 +1,57 @@
+"""An open laboratory for immunomodulatory therapy. Research and teaching; no medical advice."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from immunostat.engine.frames import Solution, solve
+    from immunostat.model.antimony import load_model
+    from immunostat.report import figures
+    from immunostat.study.result import Result, open_result
+    from immunostat.study.result import write as write_result
+    from immunostat.study.run import run
+    from immunostat.study.simple import simulate
+    from immunostat.study.study import Study, read_study
+
+#: Public names and where they live; each is imported when first used, so that a command line that
+#: prints a version does not wait for a compiler.
+_PLACES = {
+    "Solution": "immunostat.engine.frames",
+    "solve": "immunostat.engine.frames",
+    "load_model": "immunostat.model.antimony",
+    "figures": "immunostat.report",
+    "Result": "immunostat.study.result",
+    "open_result": "immunostat.study.result",
+    "write_result": "immunostat.study.result",
+    "run": "immunostat.study.run",
+    "simulate": "immunostat.study.simple",
+    "Study": "immunostat.study.study",
+    "read_study": "immunostat.study.study",
+}
+
+__all__ = [
+    "Result",
+    "Solution",
+    "Study",
+    "figures",
+    "load_model",
+    "open_result",
+    "read_study",
+    "run",
+    "simulate",
+    "solve",
+    "write_result",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'immunostat' has no attribute '{name}'")
+    module = import_module(_PLACES[name])
+    if name == "figures":
+        return import_module("immunostat.report.figures")
+    value = getattr(module, "write" if name == "write_result" else name)
+    globals()[name] = value
+    return value

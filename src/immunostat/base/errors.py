@@ -76,7 +76,9 @@ def near_matches(name: str, allowed: Iterable[str]) -> str:
     "did you mean 'adalimumab'?"
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    by_lower = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
+    near = [by_lower[match] for match in near]
     if near:
         return "did you mean " + " or ".join(f"'{match}'" for match in near) + "?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -117,7 +117,7 @@ class CovariateCard(FactKeys):
     form: Literal["power", "proportional", "factor", "exponential"]
     reference: MeasureCard | None = None
     effect: Number
-    #: A covariate that the model computes, such as ``core.crp``: the effect then follows it in time.
+    #: A covariate that the model computes, such as ``core.crp``; the effect follows it in time.
     follows: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]\w*\.[A-Za-z]\w*$")] | None = None
 
     @model_validator(mode="after")

@@ -95,17 +95,14 @@ class Catalog:
 
     def paths(self, folder: str) -> dict[str, Path]:
         """Card files of one kind by name, sorted."""
-        return self._keep(
-            "paths",
-            folder,
-            lambda: dict(
-                sorted(
-                    (path.stem, path)
-                    for base in self.folders
-                    for path in sorted((base / folder).glob("*.yaml"))
-                )
-            ),
-        )
+
+        def find() -> dict[str, Path]:
+            found = {
+                path.stem: path for base in self.folders for path in (base / folder).glob("*.yaml")
+            }
+            return dict(sorted(found.items()))
+
+        return self._keep("paths", folder, find)
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names of the cards of one kind, sorted."""

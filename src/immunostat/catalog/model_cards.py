@@ -58,7 +58,7 @@ class CoreCard(Card):
     ports: tuple[Name, ...]
     summary: str = ""
     functions: dict[Name, FunctionCard]
-    engagement: dict[Name, FunctionCard] = {}
+    engagement: dict[Name, FunctionCard] = Field(default_factory=dict)
     profile_threshold: FactCard
     parameters: dict[Name, ModelParameterCard]
 
@@ -84,7 +84,7 @@ class SteadyStateCard(Card):
     """How the untreated disease is found and what is read from it."""
 
     duration: FactCard
-    anchors: dict[Name, Name] = {}
+    anchors: dict[Name, Name] = Field(default_factory=dict)
     scaled: ScaledCard | None = None
     plausible: tuple[PlausibleCard, ...] = ()
 
@@ -112,7 +112,7 @@ class EndpointCard(Card):
     score: Name | None = None
     rule: Name | None = None
     level: Number | None = None
-    inputs: dict[Name, Name] = {}
+    inputs: dict[Name, Name] = Field(default_factory=dict)
     statistic: Literal["mean", "median"] = "mean"
     source: Name | None = None
 
@@ -129,7 +129,7 @@ class SituationCard(Card):
     summary: str = ""
     trial_switch: Name | None = None
     steady_state: SteadyStateCard
-    from_covariates: dict[Name, Name] = {}
+    from_covariates: dict[Name, Name] = Field(default_factory=dict)
     parameters: dict[Name, ModelParameterCard]
     components: dict[Name, ComponentCard]
     endpoints: dict[str, EndpointCard]

@@ -129,7 +129,8 @@ class _Builder:
             if key in data:
                 first = self.places[(*path, key)]
                 self.fail(event, f"the key '{key}' stands twice", f"it stands first at {first}")
-            self.places[(*path, key)] = Place(self.file, event.start_mark.line + 1)
+            mark: Any = event.start_mark
+            self.places[(*path, key)] = Place(self.file, mark.line + 1)
             data[key] = self.node(next(self.events), (*path, key))
         return data
 
@@ -211,6 +212,8 @@ def parse_yaml(text: str, file: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(filter(None, (error.context, error.problem)))
+        if mark and error.context_mark and error.context_mark.line != mark.line:
+            problem += f"; it begins on line {error.context_mark.line + 1}"
         raise InputError(
             f"broken YAML: {problem}",
             Place(file, mark.line + 1 if mark else None),

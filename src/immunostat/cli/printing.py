@@ -74,7 +74,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             message(f"error: {error}")
             raise typer.Exit(Exit.WRONG_INPUT) from None
         except KeyboardInterrupt:
-            message("interrupted; nothing was written")
+            message("interrupted before the result was complete")
             raise typer.Exit(Exit.INTERRUPTED) from None
 
     return safe

@@ -382,11 +382,12 @@ def _help(first: str, *examples: str) -> str:
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module to the program."""
 
-    def add(command: Callable[..., None], text: str, *examples: str) -> None:
-        app.command(help=_help(text, *examples), rich_help_panel="Studies")(command)
+    def add(command: Callable[..., None], name: str, text: str, *examples: str) -> None:
+        app.command(name, help=_help(text, *examples), rich_help_panel="Studies")(command)
 
     add(
         run,
+        "run",
         "Simulate a study and write a folder with tables, figures, sources and a report. An "
         "earlier result in the folder is replaced.",
         "run studies/ra-biologics.yaml --patients 200 -o results/first",
@@ -394,12 +395,14 @@ def add_to(app: typer.Typer) -> None:
     )
     add(
         check,
+        "check",
         "Check a study, a card or a model file without running it.",
         "check studies/ra-biologics.yaml",
         "check my-cards/drugs/mydrug.yaml",
     )
     add(
         show,
+        "show",
         "Show what a study would run.",
         "show studies/ra-biologics.yaml --doses --weight 70",
         "show studies/ra-biologics.yaml --equations",

@@ -30,14 +30,17 @@ LEAST_STEP = 4e-15
 _OK, _STEP_TOO_SMALL, _TOO_MANY_STEPS, _NOT_FINITE = 0, 1, 2, 3
 _ADD, _RATE, _SET, _REPLACE = 0, 1, 2, 3
 
-_TIME, _STEP, _STOP = Layout.TIME, Layout.STEP, Layout.STOP
-_NEW_TIME, _TAKEN, _FLAG, _ERROR = Layout.NEW_TIME, Layout.TAKEN, Layout.FLAG, Layout.ERROR
-_LAST_REJECTED, _MASK, _THETA = Layout.REJECTED, Layout.MASK, Layout.THETA
-_SAMPLE_TIME, _FIRST_STEP, _ACTIVE = Layout.SAMPLE_TIME, Layout.FIRST_STEP, Layout.ACTIVE
+#: Rows that `run_lanes` gets as an argument. They are no constants in it, as numba's cache on disk
+#: would not notice a change of `layout`.
+CONTROL_ROWS = (
+    Layout.TIME, Layout.STEP, Layout.STOP, Layout.NEW_TIME, Layout.TAKEN, Layout.FLAG, Layout.ERROR,
+    Layout.REJECTED, Layout.MASK, Layout.THETA, Layout.SAMPLE_TIME, Layout.FIRST_STEP,
+    Layout.ACTIVE,
+)  # fmt: skip
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _call(typing_context: Any, address: Any, block: Any) -> Any:
+@intrinsic
+def _call_function(typing_context: Any, address: Any, block: Any) -> Any:
     """Call ``void (*address)(double *block)``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -49,21 +52,23 @@ def _call(typing_context: Any, address: Any, block: Any) -> Any:
     return types.void(types.int64, types.int64), generate
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+_call: Any = _call_function  # for mypy: numba calls it without the typing context
+
+
+@njit(nogil=True, cache=True)
 def _is_due(time: float, limit: float) -> bool:
     """Whether a time has come at `limit`."""
     return time <= limit + SAME_TIME * max(1.0, abs(limit))
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _apply_events(
-    block: Any, rows: Any, lanes: Any, lane: int, last: int, events: Any, columns: Any
+    block: Any, rows: Any, lanes: Any, lane: int, last: int, now: float, events: Any, columns: Any
 ) -> bool:
-    """Apply what is due in a lane; whether a parameter was changed. Sets STOP."""
+    """Apply what is due in a lane; whether a parameter was changed."""
     event_times, event_values = events
     event_actions, event_targets = columns
     row_state, row_input, row_parameter = rows
-    now = block[_TIME, lane]
     index = lanes[lane, EVENT]
     is_changed = False
     while index < last and _is_due(event_times[index], now):
@@ -83,10 +88,11 @@ def _apply_events(
     return is_changed
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def run_lanes(
     addresses: Any,
     layout: Any,
+    control: Any,
     block: Any,
     lanes: Any,
     queue: Any,
@@ -106,6 +112,8 @@ def run_lanes(
         Of the kernel's functions, as in `step.ENTRY_POINTS`.
     layout
         First rows: state, new state, input, start, parameter, output.
+    control
+        The rows `CONTROL_ROWS`.
     block
         Memory of the lanes. Shape (row, lane).
     lanes
@@ -130,6 +138,8 @@ def run_lanes(
     event_actions, event_targets, offsets = columns
     values, final_states, reached, status, accepted, rejected = results
     row_state, row_new, row_input, row_start, row_parameter, row_output = layout
+    row_time, row_step, row_stop, row_new_time, row_taken, row_flag, row_error = control[:7]
+    row_rejected, row_mask, row_theta, row_sample_time, row_first_step, row_active = control[7:]
     prepare, initialise, first_step = addresses[0], addresses[1], addresses[2]
     advance, commit, sample = addresses[3], addresses[4], addresses[5]
     address = block.ctypes.data
@@ -147,7 +157,7 @@ def run_lanes(
         is_loaded = False
         for lane in range(width):
             needs[lane] = 0
-            block[_MASK, lane] = 0.0
+            block[row_mask, lane] = 0.0
             if lanes[lane, PATIENT] >= 0 or queue[0] >= queue[1]:
                 continue
             patient = queue[0]
@@ -162,9 +172,9 @@ def run_lanes(
                 block[row_parameter + j, lane] = parameters[patient, j]
             for i in range(n_states):
                 block[row_input + i, lane] = 0.0
-            block[_MASK, lane] = 1.0
-            block[_TIME, lane] = start
-            block[_ACTIVE, lane] = 1.0
+            block[row_mask, lane] = 1.0
+            block[row_time, lane] = start
+            block[row_active, lane] = 1.0
             needs[lane] = 2
             is_loaded = True
         if is_loaded:
@@ -180,9 +190,9 @@ def run_lanes(
                             block[row_state + i, lane] = block[row_start + i, lane]
                         # so that a patient whose time is up at once has a final state
                         block[row_new + i, lane] = block[row_state + i, lane]
-                    block[_NEW_TIME, lane] = start
-                    block[_TAKEN, lane] = 1.0
-                    block[_FLAG, lane] = 1.0
+                    block[row_new_time, lane] = start
+                    block[row_taken, lane] = 1.0
+                    block[row_flag, lane] = 1.0
         n_active = 0
         for lane in range(width):
             if lanes[lane, PATIENT] >= 0:
@@ -198,22 +208,22 @@ def run_lanes(
         for lane in range(width):
             patient = lanes[lane, PATIENT]
             if patient < 0:
-                block[_FLAG, lane] = 0.0
+                block[row_flag, lane] = 0.0
                 continue
             if is_loaded:
                 if needs[lane] != 2:
-                    block[_FLAG, lane] = 0.0
+                    block[row_flag, lane] = 0.0
                 continue
-            if block[_FLAG, lane] == 1.0:
+            if block[row_flag, lane] == 1.0:
                 lanes[lane, ACCEPTED] += 1
                 lanes[lane, REFUSED_NAN] = 0
                 continue
             lanes[lane, REJECTED] += 1
-            error = block[_ERROR, lane]
+            error = block[row_error, lane]
             if error != error:
                 lanes[lane, REFUSED_NAN] = 1
-            least = LEAST_STEP * max(abs(block[_TIME, lane]), 1e-3)
-            if not block[_STEP, lane] > least:
+            least = LEAST_STEP * max(abs(block[row_time, lane]), 1e-3)
+            if not block[row_step, lane] > least:
                 needs[lane] = 3
                 status[patient] = _NOT_FINITE if lanes[lane, REFUSED_NAN] else _STEP_TOO_SMALL
 
@@ -221,28 +231,28 @@ def run_lanes(
         while True:
             is_sampling = False
             for lane in range(width):
-                block[_THETA, lane] = -1.0
+                block[row_theta, lane] = -1.0
                 patient = lanes[lane, PATIENT]
-                if patient < 0 or block[_FLAG, lane] != 1.0 or lanes[lane, SAMPLE] >= n_times:
+                if patient < 0 or block[row_flag, lane] != 1.0 or lanes[lane, SAMPLE] >= n_times:
                     continue
                 moment = times[lanes[lane, SAMPLE]]
-                limit = block[_NEW_TIME, lane]
+                limit = block[row_new_time, lane]
                 # a sample within round-off of an event belongs before it
-                is_stop = limit == block[_STOP, lane] or needs[lane] == 2
+                is_stop = limit == block[row_stop, lane] or needs[lane] == 2
                 if moment <= limit or (is_stop and _is_due(moment, limit)):
-                    theta = (moment - block[_TIME, lane]) / block[_TAKEN, lane]
+                    theta = (moment - block[row_time, lane]) / block[row_taken, lane]
                     if needs[lane] == 2:
                         theta = 0.0
                     elif moment >= limit:
                         theta = 1.0
-                    block[_THETA, lane] = min(max(theta, 0.0), 1.0)
-                    block[_SAMPLE_TIME, lane] = moment
+                    block[row_theta, lane] = min(max(theta, 0.0), 1.0)
+                    block[row_sample_time, lane] = moment
                     is_sampling = True
             if not is_sampling:
                 break
             _call(sample, address)
             for lane in range(width):
-                if block[_THETA, lane] >= 0.0:
+                if block[row_theta, lane] >= 0.0:
                     patient, index = lanes[lane, PATIENT], lanes[lane, SAMPLE]
                     for o in range(n_outputs):
                         values[patient, index, o] = block[row_output + o, lane]
@@ -258,22 +268,22 @@ def run_lanes(
             if patient < 0 or needs[lane] == 3:
                 continue
             is_new = needs[lane] == 2
-            if not is_new and block[_FLAG, lane] != 1.0:
+            if not is_new and block[row_flag, lane] != 1.0:
                 pass
-            elif _is_due(end, block[_TIME, lane]):
+            elif _is_due(end, block[row_time, lane]):
                 needs[lane] = 3
                 status[patient] = _OK
                 continue
-            elif is_new or block[_TIME, lane] == block[_STOP, lane]:
+            elif is_new or block[row_time, lane] == block[row_stop, lane]:
                 last = offsets[patient + 1]
-                kinds = (event_actions, event_targets)
-                if _apply_events(block, rows, lanes, lane, last, events, kinds):
+                kinds, now = (event_actions, event_targets), block[row_time, lane]
+                if _apply_events(block, rows, lanes, lane, last, now, events, kinds):
                     is_changed = True
                 stop = end
                 if lanes[lane, EVENT] < last:
                     stop = min(stop, event_times[lanes[lane, EVENT]])
-                block[_STOP, lane] = stop
-                block[_LAST_REJECTED, lane] = 0.0
+                block[row_stop, lane] = stop
+                block[row_rejected, lane] = 0.0
                 needs[lane] = 1
                 is_restarted = True
             if lanes[lane, ACCEPTED] + lanes[lane, REJECTED] >= max_steps:
@@ -285,20 +295,20 @@ def run_lanes(
             _call(first_step, address)
             for lane in range(width):
                 if needs[lane] == 1:
-                    block[_STEP, lane] = block[_FIRST_STEP, lane]
+                    block[row_step, lane] = block[row_first_step, lane]
 
         # 5. lanes that ended give their results
         for lane in range(width):
             if needs[lane] != 3:
                 continue
             patient = lanes[lane, PATIENT]
-            reached[patient] = block[_TIME, lane]
+            reached[patient] = block[row_time, lane]
             accepted[patient] = lanes[lane, ACCEPTED]
             rejected[patient] = lanes[lane, REJECTED]
             if status[patient] == _OK:
                 for i in range(n_states):
                     final_states[patient, i] = block[row_state + i, lane]
             lanes[lane, PATIENT] = -1
-            block[_ACTIVE, lane] = 0.0
+            block[row_active, lane] = 0.0
             finished += 1
     return finished

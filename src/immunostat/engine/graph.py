@@ -190,7 +190,10 @@ class Graph:
             return base
         if value == 0.0:
             return self.number(1.0)
-        if value is not None:
+        known = self.value_of(base)
+        if known is not None and known > 0.0:
+            factor = self.number(1.0)  # the base is never negative
+        elif value is not None:
             is_whole = value == math.floor(value)
             factor = self.number((-1.0 if value % 2.0 else 1.0) if is_whole else 0.0)
         else:
@@ -258,9 +261,7 @@ class Graph:
             da, db = self._gradients.get(a, {}), self._gradients.get(b, {})
             zero = self.number(0.0)
             keys = sorted(da.keys() | db.keys())
-            return {
-                k: self.select(condition, da.get(k, zero), db.get(k, zero)) for k in keys
-            }
+            return {k: self.select(condition, da.get(k, zero), db.get(k, zero)) for k in keys}
         slopes = [
             (a, self._slope(node, op, arguments, i))
             for i, a in enumerate(arguments)
@@ -292,7 +293,9 @@ class Graph:
             reciprocal = self.node("div", one, b)
             return reciprocal if i == 0 else self.neg(self.mul(node, reciprocal))
         if op in ("min", "max"):
-            is_first = self.compare("le" if op == "min" else "lt", *((a, b) if op == "min" else (b, a)))
+            is_first = self.compare(
+                "le" if op == "min" else "lt", *((a, b) if op == "min" else (b, a))
+            )
             zero = self.number(0.0)
             return self.select(is_first, *((one, zero) if i == 0 else (zero, one)))
         if op == "power":
@@ -312,7 +315,7 @@ class Graph:
         if op == "abs":
             is_negative = self.compare("lt", a, self.number(0.0))
             return self.select(is_negative, self.number(-1.0), one)
-        if op in ("floor", "ceil"):
+        if op in ("floor", "ceil", "parity"):
             return self.number(0.0)
         square = self.mul(a, a)
         if op == "sin":
@@ -360,7 +363,9 @@ class Graph:
 
     # use
 
-    def needed(self, roots: list[int], stop: Callable[[int], bool] = lambda node: False) -> list[int]:
+    def needed(
+        self, roots: list[int], stop: Callable[[int], bool] = lambda node: False
+    ) -> list[int]:
         """Nodes that the roots need, arguments first; what `stop` names is not looked into."""
         seen: set[int] = set()
         order: list[int] = []

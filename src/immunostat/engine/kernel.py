@@ -28,6 +28,9 @@ from immunostat.model.system import OdeSystem
 #: Kernels kept in a process; an old one is let go when more are made.
 KERNELS_KEPT = 64
 
+#: Kernels kept on disk, some 0.1 MB each; the oldest are removed.
+FILES_KEPT = 512
+
 #: Set to a folder to keep compiled kernels there, or to "off" to keep none.
 CACHE_VARIABLE = "IMMUNOSTAT_KERNEL_CACHE"
 
@@ -169,6 +172,9 @@ def _write_cache(key: str, sizes: list[int], code: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(head + b"\n" + code)
         os.replace(file.name, folder / f"{key}.kernel")
+        by_age = sorted(folder.glob("*.kernel"), key=lambda own: own.stat().st_mtime)
+        for old in by_age[:-FILES_KEPT]:
+            old.unlink(missing_ok=True)
     except OSError:
         return  # a cache that cannot be written costs time, not results
 

@@ -35,24 +35,23 @@ class Layout:
     TAKEN: ClassVar[int] = 4  #: step tried
     FLAG: ClassVar[int] = 5  #: 1 accepted, 0 rejected
     ERROR: ClassVar[int] = 6  #: mean square of the error in units of the tolerance
-    LAST_ERROR: ClassVar[int] = 7  #: the same of the last accepted step
-    REJECTED: ClassVar[int] = 8  #: 1 if the last step was rejected
-    ABSOLUTE: ClassVar[int] = 9  #: absolute tolerance
-    RELATIVE: ClassVar[int] = 10  #: relative tolerance
-    THETA: ClassVar[int] = 11  #: place of a sample in the step, 0 to 1
-    SAMPLE_TIME: ClassVar[int] = 12  #: time of the sample, day
-    MASK: ClassVar[int] = 13  #: lanes that a function is to change
-    FIRST_STEP: ClassVar[int] = 14  #: result of the starting-step rule
-    ACTIVE: ClassVar[int] = 15  #: 1 where the lane has a patient
-    STAGE_TIME: ClassVar[int] = 16
-    INVERSE_STEP: ClassVar[int] = 17
-    DIAGONAL: ClassVar[int] = 18  #: 1 / (h gamma)
+    REJECTED: ClassVar[int] = 7  #: 1 if the last step was rejected
+    ABSOLUTE: ClassVar[int] = 8  #: absolute tolerance
+    RELATIVE: ClassVar[int] = 9  #: relative tolerance
+    THETA: ClassVar[int] = 10  #: place of a sample in the step, 0 to 1
+    SAMPLE_TIME: ClassVar[int] = 11  #: time of the sample, day
+    MASK: ClassVar[int] = 12  #: lanes that a function is to change
+    FIRST_STEP: ClassVar[int] = 13  #: result of the starting-step rule
+    ACTIVE: ClassVar[int] = 14  #: 1 where the lane has a patient
+    STAGE_TIME: ClassVar[int] = 15
+    INVERSE_STEP: ClassVar[int] = 16
+    DIAGONAL: ClassVar[int] = 17  #: 1 / (h gamma)
 
     # arrays
     @property
     def state(self) -> int:
         """States at the start of the step."""
-        return 19
+        return 18
 
     @property
     def new_state(self) -> int:
@@ -66,7 +65,7 @@ class Layout:
 
     @property
     def rate(self) -> int:
-        """Rates, then right-hand sides of the linear systems."""
+        """Rates, for the starting-step rule."""
         return self.trial + self.n_states
 
     @property
@@ -75,9 +74,14 @@ class Layout:
         return self.rate + self.n_states
 
     @property
+    def memory(self) -> int:
+        """Sums over earlier stages."""
+        return self.by_time + self.n_states
+
+    @property
     def input(self) -> int:
         """Constant inputs."""
-        return self.by_time + self.n_states
+        return self.memory + self.n_states
 
     @property
     def start(self) -> int:

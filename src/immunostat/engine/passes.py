@@ -212,7 +212,9 @@ def _whole(exponent: Any) -> int | None:
     if not getattr(exponent, "is_Number", False):
         return None
     value = _float(exponent)
-    return int(value) if value == value and abs(value) <= LARGEST_PRODUCT and value % 1 == 0 else None
+    return (
+        int(value) if value == value and abs(value) <= LARGEST_PRODUCT and value % 1 == 0 else None
+    )
 
 
 @dataclass

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from immunostat.engine.graph import NUMBER, PARAMETER, SCALAR_FUNCTIONS, Graph
 from immunostat.engine.vector_ir import Function
+from immunostat.engine.vector_math import BATCHES
 
 _LEAVES = frozenset({"number", "parameter", "state", "time", "tolerance", "true", "false"})
+_BATCHED = frozenset({"power", "exp", "log"})
 _RELATIONS = {"lt": "olt", "le": "ole", "eq": "oeq", "ne": "une"}
 _BINARY = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 
@@ -48,6 +50,7 @@ class Printer:
         self.f, self.graph, self.leaf, self.hoisted = function, graph, leaf, hoisted
         self.values: dict[int, str] = {}
         self._logarithms: dict[int, str] = {}
+        self._raw: dict[int, str] = {}  # results of batched calls
         self._product: dict[int, int] = {}  # product that each sum takes in
 
     def print(self, roots: list[int]) -> list[str]:
@@ -64,10 +67,60 @@ class Printer:
         for node in order:
             self._choose_product(node, uses)
         taken_in = set(self._product.values())
+        self._write_in_batches(order)
         for node in order:
             if node not in self.values and node not in taken_in:
                 self.values[node] = self._write(node)
         return [self.values[root] for root in roots]
+
+    def _write_in_batches(self, order: list[int]) -> None:
+        """Write powers, exponentials and logarithms that do not need one another side by side.
+
+        Each is a long chain of dependent instructions; alone it would leave the processor waiting.
+        """
+        graph = self.graph
+        depth: dict[int, int] = {}
+        rounds: dict[tuple[int, str], list[int]] = {}
+        for node in order:
+            if node in self.hoisted:
+                depth[node] = 0
+                continue
+            op = graph.ops[node]
+            own = max((depth[a] for a in graph.arguments[node]), default=0)
+            depth[node] = own + (op in _BATCHED)
+            if op in _BATCHED:
+                rounds.setdefault((depth[node], op), []).append(node)
+        for (_, op), nodes in sorted(rounds.items()):
+            size = max(BATCHES)
+            for k in range(0, len(nodes), size):
+                self._write_batch(op, nodes[k : k + size])
+
+    def _write_batch(self, op: str, nodes: list[int]) -> None:
+        if op == "power":
+            bases = {self.graph.arguments[node][0]: None for node in nodes}
+            self._batch_logarithms([base for base in bases if base not in self._logarithms])
+        calls: list[tuple[str, ...]] = []
+        for node in nodes:
+            first, *others = self.graph.arguments[node]
+            if op == "power":
+                calls.append((self._value(others[0]), self._logarithm(first)))
+            else:
+                calls.append((self._value(first),))
+        for node, value in zip(nodes, self._calls(op, calls), strict=True):
+            self._raw[node] = value
+
+    def _calls(self, name: str, calls: list[tuple[str, ...]]) -> list[str]:
+        """Calls in the largest batches there are."""
+        results: list[str] = []
+        while calls:
+            n = max(size for size in BATCHES if size <= len(calls))
+            results += self.f.call_batch(name, calls[:n])
+            calls = calls[n:]
+        return results
+
+    def _batch_logarithms(self, bases: list[int]) -> None:
+        values = self._calls("log2p", [(self._value(base),) for base in bases])
+        self._logarithms.update(zip(bases, values, strict=True))
 
     def _choose_product(self, node: int, uses: dict[int, int]) -> None:
         """Let a sum take in a product that nothing else uses, as one fused instruction."""
@@ -139,7 +192,9 @@ class Printer:
             return f.intrinsic(op, *values)
         if op == "abs":
             return f.intrinsic("fabs", *values)
-        if op in ("exp", "log", "sin", "cos", "tanh"):
+        if op in ("exp", "log"):
+            return self._raw[node]
+        if op in ("sin", "cos", "tanh"):
             return f.call(op, *values)
         if op == "log2":
             return self._logarithm(self.graph.arguments[node][0])
@@ -175,7 +230,7 @@ class Printer:
     def _power(self, node: int, values: list[str]) -> str:
         f, graph = self.f, self.graph
         base, _, slack, factor = graph.arguments[node]
-        raised = f.call("power", values[1], self._logarithm(base))
+        raised = self._raw[node]
         known = graph.value_of(base)
         if known is not None and known > 0.0:
             return raised

@@ -6,7 +6,7 @@ Text is written rather than built through llvmlite's builder, as that is several
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -44,9 +44,11 @@ class Module:
         """The whole module."""
         return "\n".join([*self.declarations.values(), *self.parts]) + "\n"
 
-    def is_defined(self, name: str) -> bool:
-        """Whether a function of this name was written."""
-        return any(f" @{name}(" in part.split("\n", 1)[0] for part in self.parts)
+    def wider(self, factor: int) -> Module:
+        """Module of vectors `factor` times as wide that shares this one's text."""
+        other = Module(self.width * factor)
+        other.parts, other.declarations = self.parts, self.declarations
+        return other
 
 
 class Function:
@@ -80,11 +82,13 @@ class Function:
 
     def load(self, index: int | str) -> str:
         """Value of a row."""
-        return self.line(f"load {self.module.vector}, ptr {self.row(index)}, align 64")
+        m = self.module
+        return self.line(f"load {m.vector}, ptr {self.row(index)}, align {8 * m.width}")
 
     def store(self, value: str, index: int | str) -> None:
         """Set a row."""
-        self.do(f"store {self.module.vector} {value}, ptr {self.row(index)}, align 64")
+        m = self.module
+        self.do(f"store {m.vector} {value}, ptr {self.row(index)}, align {8 * m.width}")
 
     # arithmetic
 
@@ -133,6 +137,40 @@ class Function:
         m = self.module
         shown = ", ".join(f"{m.vector} {a}" for a in arguments)
         return self.line(f"call {m.vector} @{name}({shown})")
+
+    def call_batch(self, name: str, calls: list[tuple[str, ...]]) -> list[str]:
+        """Several independent calls of a function of vectors as one call of wide vectors.
+
+        Their instructions then stand side by side, so that one's latency hides the others'.
+        """
+        if len(calls) == 1:
+            return [self.call(name, *calls[0])]
+        m, n = self.module, len(calls)
+        wide = f"<{m.width * n} x double>"
+        arguments = [self._joined([own[i] for own in calls]) for i in range(len(calls[0]))]
+        shown = ", ".join(f"{wide} {a}" for a in arguments)
+        result = self.line(f"call {wide} @{name}_x{n}({shown})")
+        return [
+            self._shuffle(wide, result, "poison", range(k * m.width, (k + 1) * m.width))
+            for k in range(n)
+        ]
+
+    def _shuffle(self, kind: str, a: str, b: str, places: Iterable[int]) -> str:
+        shown = [f"i32 {place}" for place in places]
+        mask = f"<{len(shown)} x i32> <{', '.join(shown)}>"
+        return self.line(f"shufflevector {kind} {a}, {kind} {b}, {mask}")
+
+    def _joined(self, values: list[str]) -> str:
+        """Two or four vectors as one."""
+        width = self.module.width
+        while len(values) > 1:
+            kind = f"<{width} x double>"
+            values = [
+                self._shuffle(kind, a, b, range(2 * width))
+                for a, b in zip(values[0::2], values[1::2], strict=True)
+            ]
+            width *= 2
+        return values[0]
 
     def compare(self, relation: str, a: str, b: str) -> str:
         """Mask of a relation of doubles; `relation` as in LLVM: olt, ole, oeq, une, ord, uno."""

@@ -59,7 +59,9 @@ def check_system(system: OdeSystem) -> Findings:
         used.update(names)
         unknown = sorted(names - allowed)
         if unknown:
-            raise ModelError(f"model '{system.name}': {where} uses '{unknown[0]}', not defined there")
+            raise ModelError(
+                f"model '{system.name}': {where} uses '{unknown[0]}', not defined there"
+            )
 
     for name, expression in system.derived_parameters:
         refuse_undefined(f"the start value of '{name}'", expression, parameters)

@@ -313,7 +313,7 @@ class _ModelReader:
             return self.formulas.read(tree, f"a stoichiometry of '{reaction}'")
         if reference.getLevel() >= 3 and not reference.isSetStoichiometry():
             raise ModelError(
-                f"reaction '{reaction}': the stoichiometry of '{reference.getSpecies()}' is not set",
+                f"reaction '{reaction}': '{reference.getSpecies()}' has no stoichiometry",
                 self.place,
             )
         return number(reference.getStoichiometry())

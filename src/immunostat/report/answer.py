@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from immunostat.report import tables, words
 from immunostat.report.efficacy_figures import final_estimates
-from immunostat.report.harm_figures import weighed_harms
+from immunostat.report.harm_figures import SEVERE, weighed_harms
 from immunostat.study.result import Result
 
 
@@ -28,7 +30,7 @@ def _benefit(result: Result) -> str:
     share = words.is_fraction(unit, statistic)
     if share:
         rows.sort(key=lambda row: -float(row["estimate"]))
-    parts = [_under(row, unit, statistic, index == 0) for index, row in enumerate(rows)]
+    parts = [_under(row, share, 3, index == 0) for index, row in enumerate(rows)]
     parts = _shortened(parts) if share else parts
     time = words.when(float(rows[0]["time_day"]))
     subject = "the share of patients with" if share else f"the {statistic} of"
@@ -38,24 +40,50 @@ def _benefit(result: Result) -> str:
 def _harm(result: Result) -> str:
     """The side effect that weighs most, and the one that differs most between the arms."""
     harms = weighed_harms(result)
-    if not harms:
-        return "The study asked for no side effect that is counted over time."
-    name, rows = harms[0]
-    records = rows.sort_values("estimate", ascending=False, kind="stable").to_dict("records")
-    unit = words.shown_unit(str(records[0]["unit"]))
-    parts = _shortened([_under(row, "", "rate", index == 0) for index, row in enumerate(records)])
-    text = f"The rate of {words.label(name)} ({unit}) was {words.listed(parts)}"
+    clauses = []
+    if harms:
+        name, rows = harms[0]
+        records = rows.sort_values("estimate", ascending=False, kind="stable").to_dict("records")
+        clauses.append(_rate(words.label(name), records))
     others = [(other, table) for other, table in harms[1:] if len(table) > 1]
     if others:
         other, table = max(others, key=lambda pair: _spread(pair[1]))
-        ordered = table.sort_values("estimate", kind="stable").to_dict("records")
-        low, high = ordered[0], ordered[-1]
-        text += (
-            f"; of the other side effects the arms differ most in {words.label(other)}, from "
-            f"{words.number(low['estimate'], 2)} under {low['arm']} to "
-            f"{words.number(high['estimate'], 2)} under {high['arm']}"
-        )
-    return text + "."
+        clauses.append(f"{words.label(other)} ranged {_range(table, False)}")
+    severe = result.side_effects[result.side_effects["measure"] == SEVERE]
+    graded = [(str(name), rows) for name, rows in severe.groupby("side_effect", sort=False)]
+    if graded:
+        other, table = max(graded, key=lambda pair: _spread(pair[1]))
+        share = f"the share of patients with {words.label(other)} of {SEVERE}"
+        clauses.append(f"{share} ranged {_range(table, True)}")
+    return "; ".join(clauses) + "." if clauses else "The study asked for no side effect."
+
+
+def _rate(name: str, records: list[dict[Any, Any]]) -> str:
+    """Rate of one side effect by arm; where none was drawn, what the model expects."""
+    unit = words.shown_unit(str(records[0]["unit"]))
+    if all(float(row["estimate"]) == 0 for row in records):
+        expected = [
+            f"{words.number(float(row['expected']), 2)} under {row['arm']}"
+            for row in records
+            if row["expected"] == row["expected"]
+        ]
+        text = f"No {name} happened to these patients in any arm"
+        if not expected:
+            return text
+        return f"{text}, where the model expects, {unit}, {words.listed(_shortened(expected))}"
+    parts = _shortened([_under(row, False, 2, index == 0) for index, row in enumerate(records)])
+    return f"The rate of {name} ({unit}) was {words.listed(parts)}"
+
+
+def _range(table: pd.DataFrame, share: bool) -> str:
+    """Lowest and highest value and the arms they belong to."""
+    ordered = table.sort_values("estimate", kind="stable").to_dict("records")
+    ends = []
+    for row in (ordered[0], ordered[-1]):
+        value = float(row["estimate"])
+        text = words.percent(value) if share else words.number(value, 2)
+        ends.append(f"{text} under {row['arm']}")
+    return f"from {ends[0]} to {ends[1]}"
 
 
 def _trust(result: Result) -> str:
@@ -95,13 +123,12 @@ def _shortened(parts: list[str]) -> list[str]:
     return [*parts[:3], f"between these for {len(parts) - 4} more arms", parts[-1]]
 
 
-def _under(row: tables.Row, unit: str, statistic: str, is_first: bool) -> str:
+def _under(row: tables.Row, share: bool, digits: int, is_first: bool) -> str:
     """A value under an arm, with its interval; the first one says what the interval is."""
     value, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
-    digits = 2 if statistic == "rate" else 3
-    between = words.interval(low, high, unit, statistic, digits)
+    text, between = words.estimate(value, low, high, share, digits)
     shown = f" ({'95 % interval ' if is_first else ''}{between})" if between else ""
-    return f"{words.amount(value, unit, statistic, digits)}{shown} under {row['arm']}"
+    return f"{text}{shown} under {row['arm']}"
 
 
 def _spread(rows: pd.DataFrame) -> float:

@@ -13,6 +13,9 @@ from immunostat.study.result import Result
 DECADES = 5.0
 """A concentration this many powers of ten below the highest is off the axis: gone, in effect."""
 
+RARE = 0.02
+"""Share of the values, the lowest, that a logarithmic axis may leave out."""
+
 OVERLAID = 2
 """Arms whose bands can be told apart in one plot."""
 
@@ -20,6 +23,9 @@ QUANTILES = ["q05", "q25", "q50", "q75", "q95"]
 
 STRONGEST = 3.0
 """Doublings or halvings at which the color of the profile is deepest."""
+
+DEEP = 2.4
+"""Doublings or halvings from which white text reads better on the color than black."""
 
 SHADES = ["#1f6fb2", "#f3f1ee", "#c8600d"]
 """From suppressed over unchanged to stimulated; told apart with any color vision."""
@@ -51,7 +57,7 @@ def course(result: Result, variable: str) -> style.Figure:
         A study's answer.
     variable
         Name as in ``result.bands``. A concentration is drawn on a logarithmic axis, an
-        engagement in percent.
+        engagement in percent, both without the arms in which it stays zero.
 
     Raises
     ------
@@ -64,19 +70,23 @@ def course(result: Result, variable: str) -> style.Figure:
         raise UnknownNameError(
             f"no bands of '{variable}' in this result", remedy=near_matches(variable, known)
         )
+    kind = kind_of(result, variable)
+    if kind != "course":
+        given = rows.groupby("arm")["q95"].transform("max") > 0
+        rows = rows[given] if given.any() else rows
     arms = [arm for arm in result.arms if arm in set(rows["arm"])]
     unit = str(rows["unit"].iloc[0])
     data = _thinned(rows)
-    scale, axis = _value_scale(data, kind_of(result, variable), unit)
+    scale, axis = _value_scale(data, kind, unit)
     is_wide = len(arms) > OVERLAID
     columns = min(4, len(arms)) if is_wide else 1
-    width = (style.WIDE - 20 - 14 * columns) // columns if is_wide else style.NARROW
+    width = (style.WIDE - 20 - 24 * columns) // columns if is_wide else style.NARROW
     last_day = float(data["time_day"].max())
     time_unit, days, time_axis = style.time_axis(last_day, most_ticks=8 if columns == 1 else 4)
     data["time"] = data["time_day"] / days
     x = alt.X("time:Q", axis=time_axis, scale=alt.Scale(nice=False))
     color = style.arm_color(result, arms, legend=not is_wide)
-    base = alt.Chart(data[["arm", "time", *QUANTILES]])
+    base = alt.Chart()
 
     def band(low: str, high: str, opacity: float) -> alt.Chart:
         y = alt.Y(f"{low}:Q", scale=scale, axis=axis)
@@ -87,12 +97,15 @@ def course(result: Result, variable: str) -> style.Figure:
         x, alt.Y("q50:Q", scale=scale, axis=axis), color=color
     )
     layers = alt.layer(band("q05", "q95", 0.14), band("q25", "q75", 0.22), median)
-    layers = layers.properties(width=width, height=150 if is_wide else 190)
+    layers["width"], layers["height"] = width, 150 if is_wide else 190
     header = alt.Header(title=None, labelFontSize=12, labelColor=style.INK, labelFontWeight=600)
     figure: style.Figure = layers
+    data = data[["arm", "time", *QUANTILES]]
     if is_wide:
         facet = alt.Facet("arm:N", sort=arms, header=header)
-        figure = layers.facet(facet, columns=columns, spacing={"column": 14, "row": 10})
+        figure = alt.FacetChart(data, spec=layers, facet=facet, columns=columns, spacing=24)
+    else:
+        figure["data"] = data
     measure = f"{words.shown_unit(unit)}; " if unit not in ("", "1") else ""
     return style.finish(
         figure,
@@ -120,13 +133,14 @@ def _value_scale(data: pd.DataFrame, kind: str, unit: str) -> tuple[alt.Scale, a
     if kind != "concentration" or not positive.size:
         return alt.Scale(zero=False, nice=True), style.value_axis()
     high = float(positive.max())
-    low = max(float(positive.min()), high / 10**DECADES)
+    low = max(float(np.quantile(positive, RARE)), high / 10**DECADES)
     bottom = 10.0 ** np.floor(np.log10(low))
     data[QUANTILES] = data[QUANTILES].clip(lower=bottom / 10)
     steps = (1,) if high / bottom > 10**2.5 else (1, 2, 5)
     exponents = range(round(np.log10(bottom)), int(np.ceil(np.log10(high))) + 1)
     ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
-    axis = style.value_axis(values=[tick for tick in ticks if tick <= high * 1.3])
+    ticks = [tick for tick in ticks if tick <= high * 1.3]
+    axis = style.value_axis(values=ticks, labelOverlap=False)
     return alt.Scale(type="log", domain=[bottom, high * 1.3], nice=False), axis
 
 
@@ -145,9 +159,9 @@ def profile(result: Result) -> style.Figure:
         f"{words.ratio(low)} to {words.ratio(high)}"
         for low, high in zip(rows["low"], rows["high"], strict=True)
     ]
-    rows["ink"] = np.where(rows["shade"].abs() > 1.7, "#ffffff", "#111111")
+    rows["ink"] = np.where(rows["shade"].abs() > DEEP, "#ffffff", "#111111")
     rows["function"] = [words.label(str(name)) for name in rows["function"]]
-    cell = max(84, min(150, (style.WIDE - 190) // max(1, len(arms))))
+    cell = max(84, min(175, (style.WIDE - 190) // max(1, len(arms))))
     names = alt.Axis(
         title=None, orient="top", labelAngle=0, ticks=False, domain=False, labelLimit=cell
     )
@@ -177,12 +191,13 @@ def profile(result: Result) -> style.Figure:
             offset=14,
         ),
     )
-    base = alt.Chart(rows[["arm", "function", "shade", "main", "range", "ink"]])
+    base = alt.Chart()
     ink = alt.Color("ink:N", scale=None)
     layers = alt.layer(
         base.mark_rect(cornerRadius=3).encode(x, y, color=shade),
         base.mark_text(dy=-6, fontSize=12.5, fontWeight=600).encode(x, y, text="main:N", color=ink),
         base.mark_text(dy=9, fontSize=10).encode(x, y, text="range:N", color=ink),
+        data=rows[["arm", "function", "shade", "main", "range", "ink"]],
     ).resolve_scale(color="independent")
     return style.finish(
         layers.properties(width=cell * max(1, len(arms)), height=alt.Step(38)),

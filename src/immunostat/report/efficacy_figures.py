@@ -41,32 +41,40 @@ def response(result: Result, endpoint: str) -> style.Figure:
     y_scale = alt.Scale(zero=share, nice=True)
     x = alt.X("time:Q", axis=axis, scale=alt.Scale(nice=False, padding=6))
     color = style.arm_color(result, list(data["arm"].unique()))
-    base = alt.Chart(data[["arm", "time", "estimate", "low", "high"]])
+    data = data[["arm", "time", "estimate", "low", "high"]]
+    base = alt.Chart()
     if data["time"].nunique() == 1:
         return _points(
-            base, result, f"{words.label(endpoint)}, {words.when(first['time_day'])}", y_axis
+            data, result, f"{words.label(endpoint)}, {words.when(first['time_day'])}", y_axis
         )
     y = alt.Y("estimate:Q", axis=y_axis, scale=y_scale)
     layers = alt.layer(
         base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color),
         base.mark_line(strokeWidth=2.2).encode(x=x, y=y, color=color),
         base.mark_point(filled=True, opacity=1, size=34).encode(x=x, y=y, color=color),
-    ).properties(width=style.WIDE, height=290)
+        data=data,
+        width=style.WIDE,
+        height=270,
+    )
     title = f"{words.label(endpoint)} by {unit}"
     return style.finish(layers, title, f"{measure}; band: 95 % interval")
 
 
-def _points(base: alt.Chart, result: Result, title: str, axis: alt.Axis) -> style.Figure:
+def _points(data: pd.DataFrame, result: Result, title: str, axis: alt.Axis) -> style.Figure:
     """An endpoint that is read once: a point with its interval for each arm."""
     y = alt.Y("arm:N", sort=result.arms, axis=alt.Axis(title=None, ticks=False, domain=False))
     color = style.arm_color(result, legend=False)
     scale = alt.Scale(zero=False, nice=True)
+    base = alt.Chart()
     layers = alt.layer(
         base.mark_rule(strokeWidth=2).encode(
             x=alt.X("low:Q", axis=axis, scale=scale), x2="high:Q", y=y, color=color
         ),
         base.mark_point(filled=True, opacity=1, size=90).encode(x="estimate:Q", y=y, color=color),
-    ).properties(width=style.WIDE - 120, height=alt.Step(34))
+        data=data,
+        width=style.WIDE - 120,
+        height=alt.Step(34),
+    )
     return style.finish(layers, title, "line: 95 % interval")
 
 

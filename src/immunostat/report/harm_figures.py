@@ -45,7 +45,7 @@ def side_effects(result: Result) -> style.Figure:
     axis = style.value_axis(values=[10.0**e for e in exponents], grid=True, gridColor=style.GRID)
     scale = alt.Scale(type="log", domain=[floor, ceiling * 1.2], nice=False)
     color = style.arm_color(result, _arms_of(result, rows))
-    base = alt.Chart(data)
+    base = alt.Chart()
     drawn, none = "!datum.none", "datum.none"
     point = alt.X("estimate:Q", scale=scale, axis=axis)
     layers = alt.layer(
@@ -61,6 +61,7 @@ def side_effects(result: Result) -> style.Figure:
         base.mark_tick(thickness=1.8, size=9, color=style.INK, opacity=0.8).encode(
             x=alt.X("expected:Q", scale=scale, axis=axis), y=y, yOffset=offset
         ),
+        data=data,
     )
     unit = str(rows["unit"].iloc[0]) if len(rows) else ""
     return style.finish(
@@ -120,10 +121,14 @@ def balance(result: Result) -> style.Figure:
         ("harm", name, words.shown_unit(str(rows["unit"].iloc[0])), rows)
         for name, rows in weighed_harms(result)
     ]
+    harms += _graded_harms(result)
     columns = [*_benefits(result)[:2], *harms[:2]]
     panels: list[style.Figure] = []
-    width = (style.WIDE - 130 - 24 * len(columns)) // max(1, len(columns))
-    wrapped = [textwrap.wrap(words.label(name), max(9, width // 7)) for _, name, _, _ in columns]
+    width = (style.WIDE - 50 - 34 * len(columns)) // max(1, len(columns))
+    wrapped = [
+        textwrap.wrap(words.label(name), max(9, width // 7), break_on_hyphens=False)
+        for _, name, _, _ in columns
+    ]
     lines = max((len(text) for text in wrapped), default=1)
     for index, ((side, _, unit, rows), text) in enumerate(zip(columns, wrapped, strict=True)):
         heading = alt.TitleParams(
@@ -135,7 +140,7 @@ def balance(result: Result) -> style.Figure:
             offset=8,
         )
         panels.append(_balance_panel(result, rows, heading, (width, index == 0, unit == "share")))
-    figure = alt.hconcat(*panels, spacing=24, bounds="flush")
+    figure = alt.hconcat(*panels, spacing=34, bounds="flush")
     figure = figure.resolve_scale(x="independent", color="shared")
     return style.finish(figure, "Benefit beside harm", "line: 95 % interval")
 
@@ -150,10 +155,10 @@ def _balance_panel(
     data["text"] = [words.percent(v) if share else words.number(v, 2) for v in data["estimate"]]
     labels = alt.Axis(title=None, ticks=False, domain=False, labels=is_first, labelFontSize=12.5)
     y = alt.Y("arm:N", sort=arms, axis=labels)
-    axis = style.value_axis(share, 3)
+    axis = style.value_axis(share, 2)
     scale = alt.Scale(zero=True, nice=True)
     color = style.arm_color(result, arms, legend=False)
-    base = alt.Chart(data)
+    base = alt.Chart()
     layers = alt.layer(
         base.mark_rule(strokeWidth=2).encode(
             x=alt.X("low:Q", axis=axis, scale=scale), x2="high:Q", y=y, color=color
@@ -164,6 +169,7 @@ def _balance_panel(
         base.mark_text(dy=-12, fontSize=11.5).encode(
             x=alt.X("estimate:Q", axis=axis, scale=scale), y=y, text="text:N"
         ),
+        data=data,
     )
     return layers.properties(width=width, height=alt.Step(38), title=heading)
 
@@ -191,6 +197,16 @@ def weighed_harms(result: Result) -> list[tuple[str, pd.DataFrame]]:
         return SERIOUS not in name.lower(), -float(expected.max() - expected.min())
 
     return sorted(groups, key=order)
+
+
+def _graded_harms(result: Result) -> list[tuple[str, str, str, pd.DataFrame]]:
+    """Shares of patients with a severe grade, what differs most between arms first."""
+    severe = result.side_effects[result.side_effects["measure"] == SEVERE]
+    columns = [
+        ("harm", f"{name}, {SEVERE}", "share", rows)
+        for name, rows in severe.groupby("side_effect", sort=False)
+    ]
+    return sorted(columns, key=lambda column: -float(np.ptp(column[3]["estimate"])))
 
 
 def _graded(result: Result) -> pd.DataFrame:

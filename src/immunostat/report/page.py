@@ -31,6 +31,7 @@ class Drawn:
     name: str
     svg: Markup
     caption: str
+    is_wide: bool
 
 
 class _Count:
@@ -68,7 +69,11 @@ def write(result: Result, folder: Path | str, png: bool = True) -> Path:
         if png:
             file.with_suffix(".png").write_bytes(figures.png(drawn))
         inside = inline(drawn, plate.name, plate.caption)
-        shown.setdefault(plate.section, []).append(Drawn(plate.name, inside, plate.caption))
+        width = re.search(r'width="([\d.]+)"', drawn)
+        is_wide = width is not None and float(width[1]) > style.WIDE * 0.6
+        shown.setdefault(plate.section, []).append(
+            Drawn(plate.name, inside, plate.caption, is_wide)
+        )
     page = folder / "report.html"
     page.write_text(_rendered(result, shown, png), encoding="utf-8", newline="\n")
     return page
@@ -158,7 +163,7 @@ def _contents(shown: Mapping[str, list[Drawn]], has_failures: bool) -> list[tupl
         *([("inside", "Immune system")] if shown.get("inside") else []),
         *([("failed", "Failed patients")] if has_failures else []),
     ]
-    ends = [("assumptions", "Assumptions"), ("sources", "Sources"), ("made", "How it was made")]
+    ends = [("assumptions", "Assumptions"), ("sources", "Sources"), ("made", "Method")]
     return listed + ends
 
 
@@ -223,14 +228,12 @@ def _assumption_words(result: Result) -> str:
 
 
 def _source(source: Mapping[str, str]) -> dict[str, str]:
-    """A source whose address is a web address or nothing."""
-    url = str(source.get("url", ""))
-    safe = url if re.match(r"https?://", url) else ""
-    return {
-        "key": str(source.get("key", "")),
-        "text": str(source.get("text", "")),
-        "url": "" if safe in source.get("text", "") else safe,
-    }
+    """A source in parts, none said twice; an address that is no web address is left out."""
+    key, url = str(source.get("key", "")), str(source.get("url", ""))
+    text = str(source.get("text", "")).removesuffix(f"[{key}]").rstrip()
+    is_web = re.match(r"https?://", url) is not None
+    text = text.removesuffix(url).rstrip() if is_web else text
+    return {"key": key, "text": text, "url": url if is_web else ""}
 
 
 def _made(result: Result) -> list[tuple[str, str]]:
@@ -252,6 +255,7 @@ def _made(result: Result) -> list[tuple[str, str]]:
         ("Time", ", ".join(f"{words.label(k)} {float(v):.2f} s" for k, v in timings.items())),
         ("Speed", _speed(run)),
         ("Computer", ", ".join(f"{words.label(k)} {v}" for k, v in host.items())),
+        ("Software", ", ".join(f"{k} {v}" for k, v in (run.get("versions") or {}).items())),
         ("Catalog", str(run.get("catalog_hash", ""))),
         ("Started", str(run.get("started", ""))),
     ]

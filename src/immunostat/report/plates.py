@@ -68,6 +68,7 @@ def _benefit(result: Result) -> Iterator[Plate]:
     is_share = final["statistic"].astype(str).str.contains("proportion")
     shares = list(dict.fromkeys(final.loc[is_share, "endpoint"]))
     scores = list(dict.fromkeys(final.loc[~is_share, "endpoint"]))
+    scores = [name for name in scores if not any(_is_change_of(name, other) for other in scores)]
     for name in [*shares[:1], *scores[:MOST_SCORES]]:
         shown = words.label(name)
         yield Plate(
@@ -78,7 +79,7 @@ def _benefit(result: Result) -> Iterator[Plate]:
             "spread between patients.",
         )
     if shares:
-        published = " Black marks are published trials with their own intervals."
+        published = " Small marks beside the bars are published trials with their own intervals."
         yield Plate(
             "benefit",
             "responders",
@@ -91,9 +92,14 @@ def _benefit(result: Result) -> Iterator[Plate]:
             "compared",
             "forest",
             figures.forest(result),
-            "Each published result (black) above what the model says of the same arm, endpoint and "
-            "visit. Orange circles are predictions; blue squares were used in fitting.",
+            "Each published result (diamond) above what the model says of the same arm, endpoint "
+            "and visit. Orange circles are predictions; blue squares were used in fitting.",
         )
+
+
+def _is_change_of(name: str, other: str) -> bool:
+    """Whether one endpoint is the other's change, so that its course would say the same again."""
+    return name != other and name.lower().startswith(other.lower())
 
 
 def _harm(result: Result) -> Iterator[Plate]:
@@ -158,13 +164,17 @@ def _variables(result: Result) -> list[str]:
 
 
 def _courses(result: Result) -> list[str]:
-    """Variables to follow in time: endpoints of the study first, then those with a unit."""
-    drawn = {f"{name}".lower() for name in result.endpoints["endpoint"]}
+    """Variables to follow: those that endpoints are read from first, then those with a unit."""
+    drawn = {str(name).lower() for name in result.endpoints["endpoint"]}
+    measured = set(result.endpoints["unit"]) - {"", "1"}
     units = dict(zip(result.bands["variable"], result.bands["unit"], strict=True))
     names = [name for name in _variables(result) if figures.kind_of(result, name) == "course"]
 
     def order(name: str) -> tuple[bool, bool]:
-        return name.lower() not in drawn, units[name] in ("", "1", "relative to health")
+        is_named = any(endpoint in name.lower() for endpoint in drawn)
+        shared = sum(units[other] == units[name] for other in names)
+        is_unique = units[name] in measured and shared == 1
+        return not (is_named or is_unique), units[name] in ("", "1", "relative to health")
 
     return sorted(names, key=order)
 

@@ -35,21 +35,21 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 PLAIN_NUMBER = "format(datum.value, abs(datum.value) >= 1e4 ? ',.0f' : '~r')"
 """How an axis prints a number: never with an exponent."""
 
-WIDE = 640
-NARROW = 330
+WIDE = 740
+NARROW = 335
 MAXIMUM_POINTS = 240
 """Points of one line in a figure; more cannot be seen at the width of a page."""
 
 MAXIMUM_ROWS = 4800
 """Rows of one figure's data, a little less than Vega-Altair takes."""
 
-_CONFIG: dict[str, Any] = {
-    "aria": False,
-    "background": "white",
-    "font": FONT,
-    "padding": {"left": 4, "top": 4, "right": 10, "bottom": 4},
-    "view": {"stroke": None},
-    "title": {
+_CONFIG = alt.Config(
+    aria=False,
+    background="white",
+    font=FONT,
+    padding={"left": 4, "top": 4, "right": 10, "bottom": 4},
+    view={"stroke": None},
+    title={
         "anchor": "start",
         "frame": "group",
         "color": INK,
@@ -58,13 +58,14 @@ _CONFIG: dict[str, Any] = {
         "subtitleColor": MUTED,
         "subtitleFontSize": 12,
         "subtitlePadding": 5,
-        "offset": 12,
+        "offset": 8,
     },
-    "axis": {
+    axis={
         "labelColor": INK,
         "labelFontSize": 12,
         "labelPadding": 5,
         "labelLimit": 320,
+        "labelFlush": False,
         "titleColor": MUTED,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
@@ -74,7 +75,7 @@ _CONFIG: dict[str, Any] = {
         "tickSize": 4,
         "grid": False,
     },
-    "legend": {
+    legend={
         "orient": "top",
         "direction": "horizontal",
         "title": None,
@@ -87,16 +88,19 @@ _CONFIG: dict[str, Any] = {
         "symbolStrokeWidth": 0,
         "columnPadding": 16,
         "offset": 8,
-        "padding": 0,
+        "padding": 5,
     },
-    "text": {"color": INK, "fontSize": 11.5},
-}
+    text={"color": INK, "fontSize": 11.5},
+)
 
 
 def finish(figure: Figure, title: str, subtitle: str = "") -> Figure:
     """Give a figure its heading and the common look."""
-    heading = alt.TitleParams(title, subtitle=subtitle) if subtitle else alt.TitleParams(title)
-    return figure.properties(title=heading, config=alt.Config(**_CONFIG))
+    # Set in place: `properties` would copy the whole chart to the same end, and takes as long as
+    # drawing it.
+    figure["title"] = alt.TitleParams(title, subtitle=subtitle or alt.Undefined)
+    figure["config"] = _CONFIG
+    return figure
 
 
 def arm_colors(result: Result) -> dict[str, str]:
@@ -125,11 +129,9 @@ def _legend_columns(names: list[str]) -> int:
 
 def value_axis(share: bool = False, ticks: int = 5, **more: Any) -> alt.Axis:
     """Axis of a value without a title (the heading names it): in percent, or plain numbers."""
-    if share:
-        return alt.Axis(title=None, format="~%", tickCount=ticks, labelOverlap=True, **more)
-    return alt.Axis(
-        title=None, labelExpr=PLAIN_NUMBER, tickCount=ticks, labelOverlap="greedy", **more
-    )
+    form = {"format": "~%"} if share else {"labelExpr": PLAIN_NUMBER}
+    settings = {"title": None, "tickCount": ticks, "labelOverlap": "greedy", **form, **more}
+    return alt.Axis(**settings)
 
 
 def time_axis(last_day: float, most_ticks: int = 8) -> tuple[str, float, alt.Axis]:
@@ -145,7 +147,7 @@ def time_axis(last_day: float, most_ticks: int = 8) -> tuple[str, float, alt.Axi
 def svg(figure: Figure) -> str:
     """The figure as SVG text; the same figure gives the same text."""
     text = vl_convert.vegalite_to_svg(figure.to_dict(validate=False), allowed_base_urls=[])
-    return _shorter(str(text))
+    return _shorter(_renumbered(str(text)))
 
 
 def png(drawn: str, scale: float = 2.0) -> bytes:
@@ -183,3 +185,11 @@ def _shorter(drawn: str) -> str:
         return re.sub(r"(\.\d\d)\d+(?:e-\d+)?", r"\1", attribute[0])
 
     return re.sub(r' (?:d|transform|x|y|x1|x2|y1|y2|width|height)="[^"]*"', rounded, drawn)
+
+
+def _renumbered(drawn: str) -> str:
+    """Ids counted from 1 within the figure: the renderer counts on from figure to figure."""
+    ids = dict.fromkeys(re.findall(r'\bid="([^"]+)"', drawn))
+    new = {old: f"part{number}" for number, old in enumerate(ids, start=1)}
+    drawn = re.sub(r'\bid="([^"]+)"', lambda found: f'id="{new[found[1]]}"', drawn)
+    return re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{new.get(found[1], found[1])})", drawn)

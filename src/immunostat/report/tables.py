@@ -13,20 +13,9 @@ from immunostat.report import words
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.study.result import Result
 
-
 Row = Mapping[Any, Any]
 
-COMPARED = [
-    "Trial",
-    "Arm",
-    "Endpoint",
-    "Published",
-    "Predicted",
-    "Error",
-    "Kind",
-    "Source",
-    "Checked",
-]
+COMPARED = ["Trial and arm", "Endpoint", "Published", "Predicted", "Error", "Kind", "Source"]
 
 SINGLE_GRADE = re.compile(r"grade [1-5]")
 
@@ -38,7 +27,7 @@ def efficacy(result: Result) -> pd.DataFrame:
         {
             "Endpoint": _endpoint_title(row),
             "arm": row["arm"],
-            "cell": _estimate(row, str(row["statistic"])),
+            "cell": _estimate(row, words.is_fraction(str(row["unit"]), str(row["statistic"]))),
         }
         for row in rows.to_dict("records")
     ]
@@ -56,7 +45,7 @@ def harm(result: Result) -> pd.DataFrame:
         has_count = not pd.isna(row["events"])
         count = f"{row['events']:,.0f} of {row['n']:,.0f}" if share else _counted(row["events"])
         measure = f"% of patients, {row['measure']}" if share else words.shown_unit(row["unit"])
-        value = _estimate(row, "proportion" if share else "rate")
+        value = _estimate(row, share, 3 if share else 2)
         cells.append(
             {
                 "Side effect": f"{words.label(row['side_effect'])}\n{measure}",
@@ -75,18 +64,15 @@ def comparison(result: Result) -> pd.DataFrame:
     rows = []
     for row in result.comparison.to_dict("records"):
         share = row["endpoint"] in shares and str(row["unit"]) in ("", "1")
-        statistic = "proportion" if share else ""
         rows.append(
             {
-                "Trial": str(row["trial"]),
-                "Arm": _arm_pair(str(row["arm"]), str(row["published_arm"])),
-                "Endpoint": f"{words.label(str(row['endpoint']))}, {words.when(row['time_day'])}",
-                "Published": _side(row, "observed", statistic) + _count(row["observed_n"]),
-                "Predicted": _side(row, "predicted", statistic),
+                "Trial and arm": _trial_arm(row),
+                "Endpoint": f"{words.label(row['endpoint'])}\n{words.when(row['time_day'])}",
+                "Published": _side(row, "observed", share),
+                "Predicted": _side(row, "predicted", share),
                 "Error": error(float(row["difference"]), share),
                 "Kind": "fitted to" if row["role"] == "training" else "prediction",
-                "Source": str(row["source"]),
-                "Checked": "yes" if row["checked"] else "no",
+                "Source": str(row["source"]) + ("" if row["checked"] else "\nnot checked"),
             }
         )
     return pd.DataFrame(rows, columns=COMPARED)
@@ -136,9 +122,9 @@ def error(difference: float, share: bool) -> str:
     Examples
     --------
     >>> error(-0.0341, share=True), error(0.2, share=False)
-    ('−3.4 points', '+0.20')
+    ('−3.4\xa0points', '+0.20')
     """
-    return f"{words.signed(100 * difference)} points" if share else words.signed(difference, 2)
+    return f"{words.signed(100 * difference)}\u00a0points" if share else words.signed(difference, 2)
 
 
 def _wide(result: Result, cells: list[dict[str, str]], index: list[str]) -> pd.DataFrame:
@@ -156,28 +142,28 @@ def _counted(events: float) -> str:
     return f"{events:,.0f} event{'' if events == 1 else 's'}"
 
 
-def _estimate(row: Row, statistic: str) -> str:
+def _estimate(row: Row, share: bool, digits: int = 3) -> str:
     """Value and, on a line of its own, the interval; the unit stands in the row's name."""
     value, low, high = (float(row[key]) for key in ("estimate", "low", "high"))
-    digits = 2 if statistic == "rate" else 3
-    between = words.interval(low, high, "1", statistic, digits)
-    return words.amount(value, "1", statistic, digits) + (f"\n({between})" if between else "")
+    text, between = words.estimate(value, low, high, share, digits)
+    return f"{text}\n({between})" if between else text
 
 
-def _side(row: Row, side: str, statistic: str) -> str:
-    """Published or predicted value with its interval."""
+def _side(row: Row, side: str, share: bool) -> str:
+    """Published or predicted value with its interval and the number of patients."""
     value, low, high = (float(row[key]) for key in (side, f"{side}_low", f"{side}_high"))
-    unit = str(row["unit"])
-    between = words.interval(low, high, unit, statistic)
-    return words.amount(value, unit, statistic) + (f" ({between})" if between else "")
+    text, between = words.estimate(value, low, high, share)
+    size = float(row["observed_n"]) if side == "observed" else math.nan
+    count = "" if math.isnan(size) else f"n = {size:,.0f}"
+    below = ", ".join(part for part in (f"({between})" if between else "", count) if part)
+    return f"{text}\n{below}" if below else text
 
 
-def _count(value: float) -> str:
-    return "" if math.isnan(value) else f", n = {value:,.0f}"
-
-
-def _arm_pair(arm: str, published: str) -> str:
-    return arm if published in ("", arm) else f"{arm} (there: {published})"
+def _trial_arm(row: Row) -> str:
+    """Trial and arm, and what the publication calls the arm if that is something else."""
+    arm, published = str(row["arm"]), str(row["published_arm"])
+    other = "" if published in ("", arm) else f"\npublished as {published}"
+    return f"{row['trial']}: {arm}{other}"
 
 
 def _endpoint_title(row: Row) -> str:

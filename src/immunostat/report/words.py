@@ -9,6 +9,7 @@ from collections.abc import Sequence
 MINUS = "\u2212"
 NO_VALUE = "\u2013"
 THIN = "\u202f"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -17,7 +18,7 @@ def number(value: float, digits: int = 3) -> str:
     Examples
     --------
     >>> number(1234.5), number(0.012345), number(3.0), number(2.5e-07)
-    ('1,234', '0.0123', '3', '2.5×10^−7')
+    ('1,234', '0.0123', '3', '2.5×10⁻⁷')
     """
     if not math.isfinite(value):
         return NO_VALUE
@@ -27,7 +28,7 @@ def number(value: float, digits: int = 3) -> str:
     if size < -4 or size > 6:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        return f"{mantissa}×10^{int(exponent)}".replace("-", MINUS)
+        return f"{mantissa}×10".replace("-", MINUS) + str(int(exponent)).translate(RAISED)
     text = f"{value:,.{max(0, digits - 1 - size)}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return text.replace("-", MINUS)
@@ -74,27 +75,49 @@ def signed(value: float, digits: int = 1) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
-def amount(value: float, unit: str, statistic: str = "", digits: int = 3) -> str:
-    """A value with its unit: a proportion in percent, a pure number bare."""
-    if is_fraction(unit, statistic):
-        return percent(value)
-    text = number(value, digits)
+def amount(value: float, unit: str) -> str:
+    """A value with its unit; a pure number stands bare."""
+    text = number(value)
     return text if unit in ("", "1") else f"{text} {shown_unit(unit)}"
 
 
-def interval(low: float, high: float, unit: str = "1", statistic: str = "", digits: int = 3) -> str:
-    """An interval in the unit that `amount` uses, said once; empty where unknown.
+def estimate(
+    value: float, low: float, high: float, share: bool = False, digits: int = 3
+) -> tuple[str, str]:
+    """A value and its interval, with as many decimals as suit both; the interval may be empty.
+
+    Parameters
+    ----------
+    value, low, high
+        The estimate and the ends of its interval, NaN where unknown.
+    share
+        Whether to write a fraction in percent.
+    digits
+        Significant digits of the value.
 
     Examples
     --------
-    >>> interval(0.541, 0.62, "1", "proportion"), interval(3.1, 3.5)
-    ('54 to 62\u202f%', '3.1 to 3.5')
+    >>> estimate(5.61, 5.5, 5.72), estimate(0.095, 0.052, 0.143, share=True)
+    (('5.61', '5.50 to 5.72'), ('9.5\u202f%', '5.2 to 14.3\u202f%'))
     """
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    if is_fraction(unit, statistic):
-        return f"{percent(low).rstrip('%').rstrip(THIN)} to {percent(high)}"
-    return f"{number(low, digits)} to {number(high, digits)}"
+    if not math.isfinite(value):
+        return NO_VALUE, ""
+    ends = [abs(end) for end in (value, low, high) if math.isfinite(end)]
+    factor, sign = (100.0, f"{THIN}%") if share else (1.0, "")
+    places = (1 if value < 0.0995 else 0) if share else _places(abs(value) or max(ends), digits)
+
+    def text(one: float) -> str:
+        if one == 0:
+            return "0"
+        return f"{factor * one:,.{places}f}".replace("-", MINUS)
+
+    known = math.isfinite(low) and math.isfinite(high)
+    return f"{text(value)}{sign}", f"{text(low)} to {text(high)}{sign}" if known else ""
+
+
+def _places(size: float, digits: int) -> int:
+    """Decimal places that show `digits` significant digits of a number of that size."""
+    return max(0, digits - 1 - math.floor(math.log10(size))) if size > 0 else 0
 
 
 def is_fraction(unit: str, statistic: str) -> bool:
@@ -120,10 +143,10 @@ def label(name: str) -> str:
 
     Examples
     --------
-    >>> label("serious_infection"), label("DAS28-CRP")
-    ('serious infection', 'DAS28-CRP')
+    >>> label("serious-infection"), label("step_too_small"), label("DAS28-CRP")
+    ('serious infection', 'step too small', 'DAS28-CRP')
     """
-    return name.replace("_", " ").strip()
+    return re.sub(r"(?<=[a-z])-(?=[a-z])", " ", name.replace("_", " ")).strip()
 
 
 def when(day: float) -> str:

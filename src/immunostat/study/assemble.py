@@ -172,7 +172,9 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
     targets = {name: catalog.target(name) for name in sorted(names)}
 
     paths = [core.fragment, situation.fragment]
-    paths += [f"models/pk/{model}.ant" for model in sorted({drug.pk.model for drug in drugs if drug.pk})]
+    paths += [
+        f"models/pk/{model}.ant" for model in sorted({drug.pk.model for drug in drugs if drug.pk})
+    ]
     main = joining_text(core, situation, targets, drugs)
     fragments = [Fragment(text, shown_path(file)) for text, file in map(catalog.text, paths)]
     fragments.append(Fragment(main, "joined model"))

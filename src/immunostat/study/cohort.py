@@ -16,6 +16,7 @@ import pandas as pd
 
 from immunostat.base import streams
 from immunostat.base.errors import InputError
+from immunostat.base.units import convert
 from immunostat.catalog.model_cards import (
     ComponentCard,
     ModelParameterCard,
@@ -98,7 +99,7 @@ def draw_cohort(
         reasons = _reasons(assembly, situation, population, candidates, seed, threads)
         entered = np.flatnonzero(reasons == "")[: n_patients - found]
         last = batch if found + len(entered) < n_patients else int(entered[-1]) + 1
-        for reason in reasons[:last]:
+        for reason in map(str, reasons[:last]):
             if reason:
                 rejected[reason] = rejected.get(reason, 0) + 1
         kept.append(_take(candidates, entered))
@@ -138,7 +139,7 @@ def _candidates(
 ) -> Cohort:
     """Covariates, parameters and untreated steady state of candidates."""
     covariates = sample_covariates(population_spec(population), seed, numbers)
-    columns = {name: covariates[name].to_numpy(np.float64) for name in covariates}
+    columns = columns_of(covariates)
     values: dict[str, FloatArray | float] = dict(assembly.defaults)
     for name, card in assembly.varied.items():
         values[name] = draw_parameter(name, card, columns, numbers, seed)
@@ -155,8 +156,8 @@ def _candidates(
         values[situation.trial_switch] = 1.0
 
     core = assembly.core_system
-    card = situation.steady_state
-    years = card.duration.value
+    steady = situation.steady_state
+    years = convert(steady.duration.value, steady.duration.unit, "year")
     problem = EnsembleProblem(
         core,
         parameter_table(core, values, len(numbers)),
@@ -167,14 +168,13 @@ def _candidates(
     )
     untreated = solve(problem, tolerance=tolerance, threads=threads)
     rest = {name: untreated[name][:, 0] for name in core.names}
-    for parameter, output in card.anchors.items():
+    for parameter, output in steady.anchors.items():
         values[parameter] = rest[output]
-    if card.scaled is not None:
-        wanted = columns[card.scaled.covariate]
-        values[card.scaled.parameter] = (
-            rest[card.scaled.parameter] * wanted / rest[card.scaled.output]
-        )
-        rest[card.scaled.output] = wanted
+    if steady.scaled is not None:
+        scaled = steady.scaled
+        wanted = columns[scaled.covariate]
+        values[scaled.parameter] = rest[scaled.parameter] * wanted / rest[scaled.output]
+        rest[scaled.output] = wanted
 
     system = assembly.system
     parameters = parameter_table(system, values, len(numbers))
@@ -183,6 +183,11 @@ def _candidates(
         if state in core.states:
             initial[:, i] = rest[state]
     return Cohort(numbers, covariates, parameters, initial, len(numbers), {})
+
+
+def columns_of(covariates: pd.DataFrame) -> dict[str, FloatArray]:
+    """Columns of a table of covariates by name. Each (patient,)."""
+    return {str(name): covariates[name].to_numpy(np.float64) for name in covariates}
 
 
 def draw_parameter(
@@ -295,8 +300,9 @@ def _reasons(
     reasons = np.full(len(candidates.numbers), "", dtype="<U160")
     solved = np.isfinite(candidates.initial_states).all(axis=1)
     reasons[~solved] = "untreated disease not solved"
-    for card in situation.steady_state.plausible:
-        _mark(reasons, true[card.output][:, 0], card.minimum, card.maximum, card.output)
+    for range_ in situation.steady_state.plausible:
+        readout = true[range_.output][:, 0]
+        _mark(reasons, readout, range_.minimum, range_.maximum, range_.output)
     observed = observe(situation.components, true, candidates.numbers, seed)
     for entry in population.entry:
         _mark(

@@ -69,7 +69,7 @@ def assumptions(catalog: Catalog, cards: Sequence[CardName]) -> pd.DataFrame:
                     "card": f"{folder}/{name}",
                 }
             )
-    columns = "name value unit evidence checked because source where card".split()
+    columns = ["name", "value", "unit", "evidence", "checked", "because", "source", "where", "card"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -10,8 +10,8 @@ from immunostat.catalog.model_cards import CoreCard, SituationCard
 from immunostat.study.assemble import Assembly
 from immunostat.therapy.drug import Drug
 
-#: Days between samples of a course, besides visits and the ends of infusions. Doses of the field come
-#: at whole weeks, which this divides or meets at every second one.
+#: Days between samples of a course, besides visits and the ends of infusions. Every second one is a
+#: whole week, when most doses of the field are given.
 SAMPLE_EVERY_DAY = 3.5
 
 

@@ -297,7 +297,7 @@ def _read_table(folder: Path, name: str) -> pd.DataFrame:
         _require_columns(frame, name, shown_path(path))
         for column, (kind, _) in table.columns.items():
             if kind == "number":
-                frame[column] = pd.to_numeric(frame[column].replace("", "nan"))
+                frame[column] = pd.to_numeric(frame[column].where(frame[column] != ""))
             elif kind == "flag":
                 frame[column] = frame[column] == "True"
         return frame
@@ -339,9 +339,10 @@ class _reading:
 def _bibtex_entries(text: str) -> dict[str, str]:
     """Entries of a BibTeX file by key; an entry starts where a line starts with ``@kind{key,``."""
     starts = list(re.finditer(r"^@\w+\s*\{\s*([^,\s]+)\s*,", text, flags=re.MULTILINE))
-    ends = [match.start() for match in starts[1:]] + [len(text)]
+    ends = [*(match.start() for match in starts), len(text)][1:]
     return {
-        match[1]: text[match.start() : end].strip() for match, end in zip(starts, ends, strict=True)
+        match[1]: text[match.start() : end].strip()
+        for match, end in zip(starts, ends, strict=False)
     }
 
 

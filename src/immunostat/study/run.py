@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from immunostat.catalog.cards import SideEffectCard
@@ -30,6 +29,8 @@ from immunostat.model.system import FloatArray
 from immunostat.study import ledger, summaries
 from immunostat.study.assemble import Assembly, assemble
 from immunostat.study.cohort import Cohort, draw_cohort, observe
+from immunostat.study.comparison import comparison
+from immunostat.study.harm import side_effect_tables
 from immunostat.study.outputs import SAMPLE_EVERY_DAY, Output, outputs_of
 from immunostat.study.result import Result
 from immunostat.study.study import Study
@@ -154,7 +155,7 @@ def run(
     n = len(simulation.arms) * simulation.n_patients
     result.run.update(
         {
-            "version": version("immunostat"),
+            "version": own_version(),
             "started": started.isoformat(timespec="seconds"),
             "host": {
                 "cpu": platform.processor() or platform.machine(),
@@ -295,7 +296,7 @@ def summarize(simulation: Simulation, catalog: Catalog) -> Result:
     """Read every table of the result from a simulation."""
     study = simulation.study
     endpoints, per_patient = summaries.endpoint_tables(simulation)
-    side_effects, events, event_columns = summaries.side_effect_tables(simulation)
+    side_effects, events, event_columns = side_effect_tables(simulation)
     cards = ledger.cards_of_study(
         catalog,
         study.situation,
@@ -318,7 +319,7 @@ def summarize(simulation: Simulation, catalog: Catalog) -> Result:
         visits=summaries.visit_table(simulation),
         bands=summaries.bands(simulation),
         profile=summaries.activity_profile(simulation),
-        comparison=summaries.comparison(simulation, endpoints, catalog),
+        comparison=comparison(simulation, endpoints, catalog),
         assumptions=ledger.assumptions(catalog, cards),
         sources=ledger.source_records(catalog, ledger.source_keys(catalog, cards)),
         run={
@@ -361,6 +362,9 @@ def dataset(simulation: Simulation) -> xr.Dataset:
     return xr.Dataset(variables, coords=coordinates)
 
 
-def frame_of_rows(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> pd.DataFrame:
-    """Rows as a table that has its columns even without rows."""
-    return pd.DataFrame(rows, columns=list(columns))
+def own_version() -> str:
+    """Version of the installed package, or that it is not installed."""
+    try:
+        return version("immunostat")
+    except PackageNotFoundError:
+        return "not installed"

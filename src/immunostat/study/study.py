@@ -203,7 +203,7 @@ class _Checker:
             raise InputError(f"{what} should be words", place, f"for example {example}")
         days = days_of(value, what=what, example=example, place=place)
         if days > LONGEST_DAYS:
-            raise InputError(f"{what} '{value}' is longer than 100 years", place)
+            raise InputError(f"{what} '{value}' is longer than 100 years", place, f"e.g. {example}")
         return days
 
     def population(self) -> StudyPopulation:

@@ -28,7 +28,7 @@ def test_entries_are_read_with_their_fields_and_lines():
 def test_a_citation_is_one_readable_line():
     sources = read_sources(TEXT)
     assert cite(sources["frey2010"]) == (
-        "Frey, N.; Grange, S.; Woodworth, T. et al. (2010). Population PK of \"tocilizumab\". "
+        'Frey, N.; Grange, S.; Woodworth, T. et al. (2010). Population PK of "tocilizumab". '
         "J Clin Pharmacol 50(7):754–766. https://doi.org/10.1177/0091270009350623 [frey2010]"
     )
     assert cite(sources["label2013"]) == "A label (2013). https://example.org [label2013]"

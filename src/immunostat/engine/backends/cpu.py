@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from immunostat.engine.driver import N_LANE_COLUMNS, PATIENT, run_lanes
+from immunostat.engine.driver import CONTROL_ROWS, N_LANE_COLUMNS, PATIENT, run_lanes
 from immunostat.engine.kernel import Kernel, make_kernel, new_block
 from immunostat.engine.layout import Layout
 from immunostat.engine.methods.rosenbrock import RODAS5P, Rosenbrock
@@ -82,8 +82,10 @@ class _Work:
         block[Layout.STOP] = block[Layout.STEP] = 1.0
         lanes = np.zeros((kernel.width, N_LANE_COLUMNS), dtype=np.int64)
         lanes[:, PATIENT] = -1
-        rows = (layout.state, layout.new_state, layout.input, layout.start, layout.parameter)
-        rows = (*rows, layout.output)  # type: ignore[assignment]
+        rows = (
+            layout.state, layout.new_state, layout.input, layout.start, layout.parameter,
+            layout.output,
+        )  # fmt: skip
         queue = np.zeros(2, dtype=np.int64)
         results = (
             self.values, self.final_states, self.reached, self.status, self.accepted, self.rejected,
@@ -95,7 +97,7 @@ class _Work:
             if is_last and (lanes[:, PATIENT] < 0).all():
                 return
             finished = run_lanes(
-                kernel.addresses, rows, block, lanes, queue, self.problem, self.events,
+                kernel.addresses, rows, CONTROL_ROWS, block, lanes, queue, self.problem, self.events,
                 self.columns, results, self.max_steps, BUDGET, is_last,
             )  # fmt: skip
             self.count(int(finished))

@@ -110,7 +110,10 @@ def _function(symbols: list[Any], expressions: list[Any]) -> Callable[[FloatArra
     if not expressions:
         return lambda _: np.zeros(0)
     fixed = [e if hasattr(e, "args") else se.sympify(e) for e in expressions]
-    compiled = se.Lambdify(symbols, fixed, real=True)
+    if not symbols:  # Lambdify needs an argument
+        numbers = np.array([float(e) for e in fixed])
+        return lambda _: numbers.copy()
+    compiled = se.Lambdify(symbols, fixed, real=True, cse=True)
     return lambda values: np.asarray(compiled(values), dtype=np.float64).reshape(len(fixed))
 
 
@@ -156,7 +159,14 @@ def solve_one_by_one(
             samples, new, state_of, patient.time, good, bad = (
                 integrate(plain, patient, stop, inside, tolerance, max_steps)
                 if stop > patient.time
-                else (np.tile(patient.states, (len(inside), 1)), patient.states, Status.OK, stop, 0, 0)
+                else (
+                    np.tile(patient.states, (len(inside), 1)),
+                    patient.states,
+                    Status.OK,
+                    stop,
+                    0,
+                    0,
+                )
             )
             accepted[p] += good
             rejected[p] += bad

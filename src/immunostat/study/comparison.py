@@ -1,0 +1,112 @@
+"""Published results of trials beside the simulated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from immunostat.catalog.cards import TrialArmCard, TrialCard
+from immunostat.catalog.lookup import Catalog
+from immunostat.outcomes import statistics
+from immunostat.study.result_tables import TABLES
+from immunostat.therapy.grammar import parse_regimen
+from immunostat.therapy.regimen import Regimen
+
+if TYPE_CHECKING:
+    from immunostat.study.run import Simulation
+
+
+def comparison(simulation: Simulation, endpoints: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+    """Published results of the trials named in the study beside the simulated ones."""
+    rows = []
+    for trial_name in simulation.study.compare_with:
+        trial = catalog.trial(trial_name)
+        for published in trial.arms:
+            arm = matching_arm(simulation, trial, published, catalog)
+            if arm is not None:
+                rows += _compared(trial, published, arm, endpoints)
+    return pd.DataFrame(rows, columns=list(TABLES["comparison"].columns))
+
+
+def matching_arm(
+    simulation: Simulation, trial: TrialCard, published: TrialArmCard, catalog: Catalog
+) -> str | None:
+    """Simulated arm that gives the same doses of the same drugs as a published one."""
+    wanted: tuple[Regimen, ...] = ()
+    if published.drug != "placebo":
+        if published.drug not in catalog.drugs():
+            return None
+        line = published.regimen
+        if not line.startswith(published.drug):
+            line = f"{published.drug} {line}"
+        wanted = (parse_regimen(line, catalog.drug, trial.situation),)
+    for arm, regimens in simulation.study.arms.items():
+        if _doses(regimens, simulation) == _doses(wanted, simulation):
+            return arm
+    return None
+
+
+def _doses(regimens: Sequence[Regimen], simulation: Simulation) -> list[tuple[object, ...]]:
+    """What is given, in a form that can be compared; a cap on the dose does not make it another."""
+    return sorted(
+        (
+            regimen.drug.name,
+            dose.route,
+            round(dose.time_day, 6),
+            dose.amount,
+            dose.unit,
+            dose.per_kg,
+        )
+        for regimen in regimens
+        for dose in regimen.doses(simulation.study.duration_day)
+    )
+
+
+def _compared(
+    trial: TrialCard, published: TrialArmCard, arm: str, endpoints: pd.DataFrame
+) -> list[dict[str, Any]]:
+    rows = []
+    for result in published.results:
+        day = result.week * 7.0
+        same = endpoints[
+            (endpoints["arm"] == arm)
+            & (endpoints["endpoint"] == result.endpoint)
+            & (np.abs(endpoints["time_day"] - day) < 0.5)
+        ]
+        if same.empty:
+            continue
+        predicted = same.iloc[0]
+        n = result.n or published.n
+        is_share = result.unit == "%" and predicted["statistic"] == "proportion"
+        observed = result.value / 100.0 if is_share else result.value
+        low = high = np.nan
+        if is_share:
+            found = statistics.proportion(round(observed * n), n)
+            low, high = found.low, found.high
+        elif result.low is not None and result.high is not None:
+            low, high = result.low, result.high
+        rows.append(
+            {
+                "trial": trial.name,
+                "published_arm": published.name,
+                "arm": arm,
+                "endpoint": result.endpoint,
+                "time_day": day,
+                "role": published.role,
+                "observed": observed,
+                "observed_n": n,
+                "observed_low": low,
+                "observed_high": high,
+                "predicted": predicted["estimate"],
+                "predicted_low": predicted["low"],
+                "predicted_high": predicted["high"],
+                "difference": predicted["estimate"] - observed,
+                "unit": predicted["unit"],
+                "source": result.source or "",
+                "checked": result.checked,
+            }
+        )
+    return rows

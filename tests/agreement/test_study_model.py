@@ -1,0 +1,74 @@
+"""The fast engine against CVODE on the model of the demo study, doses and all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from immunostat.catalog.lookup import packaged_catalog
+from immunostat.engine.problem import EnsembleProblem, Tolerance
+from immunostat.engine.solve import solve
+from immunostat.study.run import joined, simulate
+from immunostat.study.study import read_study
+from immunostat.therapy.schedule import schedule_for
+
+STUDY = Path(__file__).parents[2] / "studies" / "ra-biologics.yaml"
+N_PATIENTS = 50
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def problem() -> EnsembleProblem:
+    """50 patients under each arm, weekly samples, every state an output."""
+    study = read_study(STUDY)
+    study = replace(study, population=replace(study.population, n_patients=N_PATIENTS))
+    start = simulate(study, packaged_catalog())
+    system, cohort = start.assembly.system, start.cohort
+    weight = cohort.covariates["weight"].to_numpy(float)
+    schedule = joined(
+        [
+            schedule_for(system, study.regimens(arm), study.duration_day, weight)
+            for arm in study.arms
+        ]
+    )
+    n = len(study.arms)
+    return EnsembleProblem(
+        system,
+        np.tile(cohort.parameters, (n, 1)),
+        schedule,
+        np.arange(0.0, study.duration_day + 1, 7.0),
+        system.states,
+        initial_states=np.tile(cohort.initial_states, (n, 1)),
+    )
+
+
+def largest_difference(values: np.ndarray, reference: np.ndarray) -> float:
+    """Largest difference, relative to the size that the state has over the patient's course.
+
+    A patient without a drug has none of it but for round-off of the reference, so a state's size is
+    taken as at least a millionth of the largest that any patient has.
+    """
+    own = np.abs(reference).max(axis=1, keepdims=True)
+    scale = np.maximum(own, 1e-6 * own.max(axis=0, keepdims=True))
+    return float((np.abs(values - reference) / np.where(scale > 0, scale, 1.0)).max())
+
+
+def test_states_agree_with_cvode_to_four_digits(problem) -> None:
+    reference = solve(problem, method="cvode", tolerance=Tolerance(1e-10, 1e-13))
+    fast = solve(problem)
+    assert reference.is_ok.all()
+    assert fast.is_ok.all()
+    # 1e-4: the goal of the first release at the default tolerance.
+    assert largest_difference(fast.values, reference.values) < 1e-4
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-8])
+def test_error_falls_with_the_tolerance(problem, tolerance) -> None:
+    reference = solve(problem, method="rodas5p", tolerance=Tolerance(1e-11, 1e-13))
+    found = solve(problem, tolerance=Tolerance(tolerance, tolerance * 1e-3))
+    # Global error against local tolerance: some tens of steps between doses add up.
+    assert largest_difference(found.values, reference.values) < 50 * tolerance
