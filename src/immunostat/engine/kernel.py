@@ -195,7 +195,7 @@ def _compile(text: str) -> bytes:
     module.triple = llvm.get_process_triple()
     machine = _target_machine(2)
     module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options = llvm.create_pipeline_tuning_options(speed_level=0)
     options.slp_vectorization = False  # all is vectors already
     options.loop_vectorization = False
     builder = llvm.create_pass_builder(machine, options)

@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 
+#: Lines of a basic block, and how many an inlined function of vectors counts for.
+BLOCK_WEIGHT, CALL_WEIGHT = 800, 60
+
+
 def literal(value: float) -> str:
     """A double in LLVM's exact notation."""
     return "0x" + struct.pack(">d", value).hex().upper()
@@ -250,7 +254,28 @@ class Function:
         kind = "internal " if is_internal else ""
         inline = "noinline " if is_internal else ""
         head = f"define {kind}void @{name}(ptr noalias {self.block}{extra}) {inline}#0 {{"
-        self.module.parts.append("\n".join([head, *self.lines, "  ret void", "}"]))
+        self.module.parts.append("\n".join([head, *self._in_blocks(), "  ret void", "}"]))
+
+    def _in_blocks(self) -> list[str]:
+        """The lines, cut into basic blocks: LLVM's time grows with the square of a block's size.
+
+        The cuts are branches that are always taken; LLVM would join blocks that nothing divides.
+        """
+        result: list[str] = [f"  %there = icmp ne ptr {self.block}, null"]
+        weight, count, is_in_loop = 0, 0, False
+        for line in self.lines:
+            result.append(line)
+            if line.endswith(":"):
+                is_in_loop = line.startswith("loop")
+                weight = 0
+            weight += CALL_WEIGHT if " call <" in line else 1
+            if weight > BLOCK_WEIGHT and not is_in_loop:
+                count += 1
+                result += [f"  br i1 %there, label %cut{count}, label %nowhere", f"cut{count}:"]
+                weight = 0
+        if count:
+            result += ["  br label %nowhere", "nowhere:"]
+        return result
 
     def finish_vector(self, name: str, arguments: list[str], result: str) -> None:
         """Close a function of vectors that gives a vector; it is always inlined."""

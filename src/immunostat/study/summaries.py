@@ -58,7 +58,29 @@ def endpoint_tables(simulation: Simulation) -> tuple[pd.DataFrame, PerPatient]:
             values = evaluate(spec, observations)
             per_patient[arm, name] = values
             rows += [asdict(row) for row in summarize(spec, values, times, arm)]
+        for drug, values in concentrations(simulation, arm).items():
+            spec = EndpointSpec(f"{drug} concentration", "value", {"value": drug}, unit="ug/mL")
+            per_patient[arm, spec.name] = values
+            rows += [asdict(row) for row in summarize(spec, values, times, arm)]
     return pd.DataFrame(rows), per_patient
+
+
+def concentrations(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
+    """Concentration at each visit of the drugs that an arm gives, without error of the assay.
+
+    A visit on the day of a dose comes before the dose, so that it sees the trough.
+
+    Returns
+    -------
+    By drug, ug/mL. Each (patient, visit).
+    """
+    given = {regimen.drug.name for regimen in simulation.study.regimens(arm)}
+    return {
+        drug: simulation.values(arm, output.name)[:, simulation.visit_index] * output.factor
+        for output in simulation.outputs
+        if output.kind == "concentration"
+        and (drug := output.title.removesuffix(" concentration")) in given
+    }
 
 
 def patient_table(
@@ -83,7 +105,8 @@ def patient_table(
         for (of_arm, name), values in per_patient.items():
             if of_arm != arm:
                 continue
-            if KINDS[simulation.situation.endpoints[name].kind].is_binary:
+            endpoint = simulation.situation.endpoints.get(name)
+            if endpoint is not None and KINDS[endpoint.kind].is_binary:
                 results[name] = values[:, -1]
             else:
                 results[f"{name} at baseline"] = values[:, 0]
