@@ -46,7 +46,8 @@ def model_text() -> str:
     for i in range(1, N_IMMUNE + 1):
         source, inhibitor = (i % N_IMMUNE) + 1, ((i + 4) % N_IMMUNE) + 1
         lines += [
-            f"n{i} = {1.3 + 0.11 * i}; K{i} = {0.8 + 0.05 * i}; k{i} = {0.2 + 0.3 * (i % 5)}; x{i} = 1",
+            f"n{i} = {1.3 + 0.11 * i}; K{i} = {0.8 + 0.05 * i}",
+            f"k{i} = {0.2 + 0.3 * (i % 5)}; x{i} = 1",
             f"x{i}' = k{i} * (0.2 + 1.6 * x{source}^n{i} / (K{i}^n{i} + x{source}^n{i})"
             f" * (1 - emax * block * {1 if i % 3 == 0 else 0})"
             f" / (1 + 0.3 * x{inhibitor}) - 0.7 * x{i})",

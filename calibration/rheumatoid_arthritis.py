@@ -49,7 +49,7 @@ FITTED = (
     ("sensitivity spread", 0.06, True),
 )
 
-#: Components that share the fitted "sensitivity spread": how unlike one another they follow synovitis.
+#: Components that share the fitted "sensitivity spread": how unlike they follow synovitis.
 SENSITIVITIES = (
     "tender_joints_sensitivity",
     "swollen_joints_sensitivity",

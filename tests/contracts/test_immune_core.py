@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from immunostat.catalog.lookup import packaged_catalog
-from immunostat.engine.problem import EnsembleProblem, Event, Action, Schedule, Tolerance
+from immunostat.engine.problem import Action, EnsembleProblem, Event, Schedule, Tolerance
 from immunostat.engine.solve import solve
 from immunostat.study.assemble import assemble
 from immunostat.study.cohort import initial_states, parameter_table

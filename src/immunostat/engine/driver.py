@@ -55,13 +55,21 @@ def _call_function(typing_context: Any, address: Any, block: Any) -> Any:
 _call: Any = _call_function  # for mypy: numba calls it without the typing context
 
 
-@njit(nogil=True, cache=True)
+def _compiled(function: Any) -> Any:
+    """Compile without the interpreter's lock, kept on disk where numba finds a place for it."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # no folder can be written: compiled anew in every process
+        return njit(nogil=True)(function)
+
+
+@_compiled
 def _is_due(time: float, limit: float) -> bool:
     """Whether a time has come at `limit`."""
     return time <= limit + SAME_TIME * max(1.0, abs(limit))
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def _apply_events(
     block: Any, rows: Any, lanes: Any, lane: int, last: int, now: float, events: Any, columns: Any
 ) -> bool:
@@ -88,7 +96,7 @@ def _apply_events(
     return is_changed
 
 
-@njit(nogil=True, cache=True)
+@_compiled
 def run_lanes(
     addresses: Any,
     layout: Any,
@@ -134,7 +142,7 @@ def run_lanes(
         Whether no more patients will come after the queue: idle lanes then stay idle.
     """
     parameters, initial, times, begin = problem
-    event_times, event_values = events
+    event_times = events[0]
     event_actions, event_targets, offsets = columns
     values, final_states, reached, status, accepted, rejected = results
     row_state, row_new, row_input, row_start, row_parameter, row_output = layout
@@ -197,9 +205,9 @@ def run_lanes(
         for lane in range(width):
             if lanes[lane, PATIENT] >= 0:
                 n_active += 1
-        if n_active == 0 or (n_active < width and not is_last) or n_steps >= budget:
-            if not is_loaded:
-                break
+        is_short = n_active < width and not is_last
+        if not is_loaded and (n_active == 0 or is_short or n_steps >= budget):
+            break
 
         # 2. one step in every lane
         if not is_loaded:

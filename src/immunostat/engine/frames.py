@@ -158,7 +158,7 @@ def _events(model: OdeSystem, labels: pd.Index, doses: pd.DataFrame | None) -> l
         own = row.get("patient")
         if own is not None and own not in labels:
             raise UnknownNameError(f"a dose is for patient '{own}', who is not in the table")
-        rows = list(range(len(labels))) if own is None else [int(labels.get_indexer([own])[0])]
+        rows = list(range(len(labels))) if own is None else [int(labels.get_indexer(pd.Index([own]))[0])]
         time, amount = float(row["time"]), float(row["amount"])
         duration = float(row.get("duration") or 0.0)
         if duration > 0:

@@ -23,7 +23,7 @@ from immunostat.model.system import OdeSystem
 ENTRY_POINTS = ("prepare", "initialise", "first_step", "advance", "commit", "sample")
 
 SAFETY = 0.9
-#: Share of the first step that the rule gives: it is cautious, and a step too long is only repeated.
+#: Multiple of the first step that the rule gives: it is cautious, and one too long is repeated.
 FIRST_STEP_FACTOR = 2.0
 LEAST_FACTOR, MOST_FACTOR = 0.2, 8.0
 #: Factor after a step that was not finite: such a step says nothing about a good length.
@@ -380,6 +380,11 @@ class KernelText:
             f.store(value, layout.output + i)
         f.finish("sample")
 
+    def _uses_time(self) -> bool:
+        """Whether the rates use time itself."""
+        graph = self.equations.graph
+        return any(graph.ops[n] == "time" for n in graph.needed(self.equations.trial_rates))
+
     def _first_step(self) -> None:
         """Step after a start or an event: from the rates and how fast they change.
 
@@ -409,7 +414,9 @@ class KernelText:
         speed = f.intrinsic("sqrt", f.mul(speed, mean))
         # an Euler step of a hundredth of the states, or of one tolerance where they are small
         probe = f.div(f.maximum(f.mul(size, f.number(0.01)), one), speed)
-        probe = f.minimum(probe, f.mul(left, f.number(0.5)))
+        # a forcing in time may be at rest now and seen only by looking near
+        near = f.mul(left, f.number(1e-3 if self._uses_time() else 0.5))
+        probe = f.minimum(probe, near)
         f.store(f.add(time, probe), layout.STAGE_TIME)
         with f.rows_loop(n) as at:
             moved = f.fma(probe, f.load(at(layout.stages)), f.load(at(layout.state)))
@@ -428,7 +435,8 @@ class KernelText:
         step = f.mul(tau, f.minimum(f.mul(share, f.number(FIRST_STEP_FACTOR)), one))
         # no change of rates: any step is right; not a number: let the first step find out
         step = f.select(f.compare("ogt", step, f.number(0.0)), step, f.mul(left, f.number(1e-3)))
-        step = f.select(f.compare("oeq", change, f.number(0.0)), left, step)
+        at_rest = near if self._uses_time() else left
+        step = f.select(f.compare("oeq", change, f.number(0.0)), at_rest, step)
         f.store(f.minimum(step, left), layout.FIRST_STEP)
         f.finish("first_step")
 

@@ -9,9 +9,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-
 #: Lines of a basic block, and how many an inlined function of vectors counts for.
-BLOCK_WEIGHT, CALL_WEIGHT = 800, 60
+BLOCK_WEIGHT, CALL_WEIGHT = 400, 60
 
 
 def literal(value: float) -> str:

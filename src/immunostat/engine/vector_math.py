@@ -2,8 +2,9 @@
 
 Accuracy: `exp2`, `exp`, `log2`, `log`, `sin` and `cos` are right to 3 units in the last place
 (absolutely near the zeros of sin and cos); ``x ** n`` to 3 + 2 |n log2 x| units, as its logarithm
-is a double (of a denormal x it is that of zero). Results below 2**-1021 are zero. The polynomials interpolate at Chebyshev's nodes
-(computed with 60 digits); their own error is below 5e-18.
+is a double (of a denormal x it is that of zero). Results below 2**-1021 are zero. The polynomials
+interpolate at Chebyshev's nodes (computed with 60 digits); their own error is below 5e-18, of sin
+and cos below 2e-16.
 
 Edge values: exp of an overflow is infinite; log of 0 is -infinite and of a negative number NaN;
 ``0 ** 0`` is 1; `sin` and `cos` are NaN beyond 1e9, where the reduction would lose digits.

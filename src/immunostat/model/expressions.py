@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import symengine as se
@@ -118,7 +119,7 @@ def _relation(kind: str, values: list[Expression]) -> Expression:
         "GT": lambda a, b: a > b,
         "GEQ": lambda a, b: a >= b,
     }
-    pairs = [make[kind](a, b) for a, b in zip(values, values[1:], strict=False)]
+    pairs = [make[kind](a, b) for a, b in pairwise(values)]
     return pairs[0] if len(pairs) == 1 else se.And(*pairs)
 
 

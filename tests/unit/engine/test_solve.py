@@ -265,3 +265,14 @@ def test_unsorted_events_are_refused(make_system) -> None:
     problem = EnsembleProblem(system, np.ones((2, 1)), schedule, np.ones(1), ("A",))
     with pytest.raises(RangeError, match="patient 1 are not sorted"):
         solve(problem)
+
+
+def test_a_pulse_in_time_is_seen_by_a_system_at_rest(make_system) -> None:
+    system = make_system(
+        "x = 0; x' = piecewise(sin(time)^2, time < 3.141592653589793, 0) - 0.1 * x"
+    )
+    result = run(system, [], [50.0], ("x",), Tolerance(1e-6, 1e-9))
+    # integral of sin(t)**2 exp(-0.1 (50 - t)) from 0 to pi
+    a, end = 0.1, math.pi
+    inside = (math.exp(a * end) - 1) / (2 * a) - (math.exp(a * end) - 1) * a / (2 * (a**2 + 4))
+    assert result["x"][0, 0] == pytest.approx(math.exp(-5.0) * inside, rel=1e-4)

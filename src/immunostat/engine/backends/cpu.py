@@ -97,8 +97,8 @@ class _Work:
             if is_last and (lanes[:, PATIENT] < 0).all():
                 return
             finished = run_lanes(
-                kernel.addresses, rows, CONTROL_ROWS, block, lanes, queue, self.problem, self.events,
-                self.columns, results, self.max_steps, BUDGET, is_last,
+                kernel.addresses, rows, CONTROL_ROWS, block, lanes, queue, self.problem,
+                self.events, self.columns, results, self.max_steps, BUDGET, is_last,
             )  # fmt: skip
             self.count(int(finished))
 

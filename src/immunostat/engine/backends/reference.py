@@ -113,7 +113,8 @@ def _function(symbols: list[Any], expressions: list[Any]) -> Callable[[FloatArra
     if not symbols:  # Lambdify needs an argument
         numbers = np.array([float(e) for e in fixed])
         return lambda _: numbers.copy()
-    compiled = se.Lambdify(symbols, fixed, real=True, cse=True)
+    # not with cse=True: symengine 0.15 then gives wrong numbers (found on BIOMD0000000151)
+    compiled = se.Lambdify(symbols, fixed, real=True)
     return lambda values: np.asarray(compiled(values), dtype=np.float64).reshape(len(fixed))
 
 
@@ -234,15 +235,12 @@ def _cvode_segment(
     def rates(time: float, states: FloatArray, result: FloatArray) -> None:
         result[:] = plain.rates(time, states, parameters) + inputs
 
-    def jacobian(time: float, states: FloatArray, _: FloatArray, result: FloatArray) -> None:
-        result[:, :] = plain.slopes(time, states, parameters)[0]
-
+    # CVODE takes the Jacobian by differences: it only steers its iteration, not the answer
     solver = CVODE(
         rates,
         rtol=tolerance.relative,
         atol=tolerance.absolute,
         max_num_steps=max_steps,
-        jacfn=jacobian,
     )
     grid = np.unique(np.concatenate(([patient.time], inside, [stop])))
     if not np.isfinite(rates_at(plain, patient)).all():

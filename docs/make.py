@@ -1,0 +1,47 @@
+"""Make the pages and pictures of the documentation that follow from the program itself.
+
+    python docs/make.py                      everything (a minute)
+    python docs/make.py --only reference     only what needs no simulation
+    python docs/make.py --patients 500       fewer patients, for a look
+
+Pages about results are made from a real run of studies/ra-biologics.yaml, with more arms where a
+published trial has other doses; no simulated number is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+
+def main() -> None:
+    """Write the pages."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--only", choices=("reference", "science"))
+    parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
+    options = parser.parse_args()
+    if options.only != "science":
+        from making import reference
+
+        for name, make in reference.PAGES.items():
+            write(HERE / name, make())
+    if options.only != "reference":
+        from making import science
+
+        for name, text in science.pages(options.patients).items():
+            write(HERE / name, text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file with line feeds on every system."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    print(f"docs/{path.relative_to(HERE).as_posix()}")
+
+
+if __name__ == "__main__":
+    main()
