@@ -151,6 +151,7 @@ def drawn(
     description: str,
     frames: Sequence[tuple[str, float, float, float, float]] = (),
     bends: Mapping[tuple[str, str], float] = MappingProxyType({}),
+    top: int = 0,
 ) -> str:
     """The diagram as SVG.
 
@@ -161,19 +162,22 @@ def drawn(
     bends
         How far an arrow leaves the straight line, as a share of its length, where the usual bend
         would lead through a box.
+    top
+        Where the picture begins; `size` counts from there.
     """
     edges = list(edges)
     pairs = {(edge.source, edge.target) for edge in edges}
     width, height = size
     body = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" font-family="Helvetica, Arial, sans-serif" font-size="13.5">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 {top} {width} {height}" '
+        f'width="{width}" height="{height}" role="img" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="13.5">',
         f"<title>{escape(description)}</title>",
         "<defs>",
         _marker("up", UP, "M1 1.5 L8.5 5 L1 8.5 z"),
         _marker("down", DOWN, "M8 0 L8 10"),
         "</defs>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        f'<rect y="{top}" width="{width}" height="{height}" fill="#ffffff"/>',
     ]
     for title, x, y, w, h in frames:
         body.append(
@@ -186,7 +190,7 @@ def drawn(
         usual = 0.16 if (edge.target, edge.source) in pairs else 0.06
         body.append(_arrow(edge, nodes, bends.get((edge.source, edge.target), usual)))
     body += [_box(node) for node in nodes.values()]
-    y = height - 14
+    y = top + height - 14
     body.append(
         f'<line x1="20" y1="{y - 5}" x2="56" y2="{y - 5}" stroke="{UP}" stroke-width="1.5" '
         f'marker-end="url(#up)"/><text x="66" y="{y}" fill="#333">raises</text>'

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from making.network import Edge, Node, drawn, edges_of
-
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.run import Simulation
+from making.network import Edge, Node, drawn, edges_of
 
 CORE_NODES = {
     "antigen": Node("Self-antigen", "readout", 105, 175, ("self_antigen",)),
@@ -40,7 +39,9 @@ ARTHRITIS_NODES = {
         "Tocilizumab", "drug", 660, 735, ("tocilizumab_concentration", "tocilizumab_central")
     ),
     "synovitis": Node("Synovitis", "joint", 1085, 250, ("disease_synovitis",)),
-    "trial": Node("Course of everybody\nin a trial", "joint", 1085, 130, ("disease_trial_course",), 160),
+    "trial": Node(
+        "Course of everybody\nin a trial", "joint", 1085, 130, ("disease_trial_course",), 160
+    ),
     "clinic": Node(
         "Joints, pain, globals,\ndisability",
         "joint",
@@ -89,7 +90,7 @@ def network(simulation: Simulation) -> tuple[str, str]:
     all_edges = edges_of(system, ARTHRITIS_NODES, values) + _read_edges()
     frame = [("Immune core", 235, 95, 715, 580)]
     return (
-        drawn(CORE_NODES, core, (970, 720), "Network of the immune core", frame, BENDS),
+        drawn(CORE_NODES, core, (970, 645), "Network of the immune core", frame, BENDS, top=75),
         drawn(
             ARTHRITIS_NODES,
             all_edges,
@@ -117,4 +118,3 @@ def _read_edges() -> list[Edge]:
         for component in situation.endpoints[endpoint].inputs.values():
             found.add(Edge(owner[situation.components[component].output], "scores", 1))
     return sorted(found, key=lambda edge: (edge.source, edge.target))
-

@@ -7,8 +7,6 @@ import os
 import re
 from typing import Any
 
-from making.markdown import page, table
-from making.meanings import meaning
 from typer.testing import CliRunner
 
 import immunostat
@@ -17,6 +15,8 @@ from immunostat.cli.app import app
 from immunostat.report import figures
 from immunostat.study import study as study_module
 from immunostat.study.result_tables import TABLES
+from making.markdown import page, table
+from making.meanings import meaning
 
 CARD_NOTES = {
     "drugs": ("Add a drug", "../how-to/add-a-drug.md"),
@@ -158,8 +158,8 @@ def result_folder() -> str:
     """Files of a result, and columns of its tables."""
     files = [
         ("`study.yaml`", "the study with every default written out, and how the cohort came about"),
-        ("`run.json`", "version, seed, method, tolerance, machine, timings, failures by cause, hash "
-         "of the cards; written last, so a folder that has it is complete"),
+        ("`run.json`", "version, seed, method, tolerance, machine, timings, failures by cause, "
+         "hash of the cards; written last, so a folder that has it is complete"),
         ("`report.html`", "everything for a reader, in one file that needs no network"),
         ("`figures/`", "each figure as SVG and PNG"),
         ("`trajectories.zarr`", "courses of all patients: (arm, patient, time), 32 bits"),
@@ -169,7 +169,9 @@ def result_folder() -> str:
     parts = []
     for name, one in TABLES.items():
         rows = [(f"`{column}`", kind, text) for column, (kind, text) in one.columns.items()]
-        parts.append(f"## {name}\n\nFile `{one.file}`.\n\n{table(('column', 'kind', 'meaning'), rows)}")
+        parts.append(
+            f"## {name}\n\nFile `{one.file}`.\n\n{table(('column', 'kind', 'meaning'), rows)}"
+        )
     return page(
         "# Result folder",
         "`im.open_result(FOLDER)` opens it again without solving: "

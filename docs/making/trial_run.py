@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import yaml
-from making.markdown import number
 
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.statistics import proportion
@@ -16,6 +15,7 @@ from immunostat.study.result import Result
 from immunostat.study.run import Simulation, simulate, summarize
 from immunostat.study.study import make_study
 from immunostat.therapy.grammar import parse_regimen
+from making.markdown import number
 
 if TYPE_CHECKING:
     from immunostat.catalog.cards import SideEffectCard, SideEffectCheckCard
@@ -82,7 +82,7 @@ def arm_with(simulation: Simulation, drug: str, regimen: str) -> str | None:
 
 def exposure(simulation: Simulation, drug: str, check: ExposureCheckCard) -> float | None:
     """What the simulation gives for a published exposure, in the check's unit; None if nothing."""
-    if " once" in check.regimen:
+    if " once" in check.regimen or not check.comparable:
         return None
     arm = arm_with(simulation, drug, check.regimen)
     if arm is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from immunostat.engine.frames import Solution, solve
+    from immunostat.engine.nonmem import read_events
     from immunostat.model.antimony import load_model
     from immunostat.report import figures
     from immunostat.study.result import Result, open_result
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "Solution": "immunostat.engine.frames",
     "solve": "immunostat.engine.frames",
+    "read_events": "immunostat.engine.nonmem",
     "load_model": "immunostat.model.antimony",
     "figures": "immunostat.report",
     "Result": "immunostat.study.result",
@@ -38,6 +40,7 @@ __all__ = [
     "figures",
     "load_model",
     "open_result",
+    "read_events",
     "read_study",
     "run",
     "simulate",

@@ -27,8 +27,10 @@ from immunostat.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-    + list((ROOT / "docs").rglob("*.md"))
+    [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+        *(ROOT / "docs").rglob("*.md"),
+    ]
 )
 #: A real run draws every figure, which takes seconds; one is enough, others check their study.
 RUN_IN_FULL = "docs/start.md"
@@ -86,7 +88,8 @@ def test_what_a_page_shows_runs(page: Path, tmp_path: Path, monkeypatch) -> None
             path.write_text(block.text, encoding="utf-8")
         elif block.kind == "python":
             where = f"{page_name(page)}:{block.line}"
-            exec(compile("\n" * block.line + block.text, where, "exec"), names)
+            # The code is the repository's own documentation.
+            exec(compile("\n" * block.line + block.text, where, "exec"), names)  # noqa: S102
         elif block.kind == "console":
             for command in commands(block):
                 run_command(command, is_full=page_name(page) == RUN_IN_FULL)

@@ -46,7 +46,7 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("old", "new", "line", "remedy"),
     [
-        ("adalimumab 40", "adalimumb 40", 6, "did you mean 'adalimumab'?"),
+        ("adalimumab 40", "adalimumb 40", 6, "did you mean 'adalimumab'"),
         ("40 mg", "40 mL", 6, "for example '40 mg' or '40 mg/kg'"),
         ("40 mg", "40", 6, "for example '40 mg' or '40 mg/kg'"),
         ("40 mg", "-40 mg", 6, "for example '40 mg'"),

@@ -48,7 +48,8 @@ def test_tables_are_text_json_or_csv(command):
 
 
 def test_one_drug_shows_its_numbers_and_sources():
-    assert "pk.parameters.clearance" in invoke("drugs", "adalimumab").stdout
+    assert "pk.parameters.clearance" in invoke("drugs", "adalimumab", "--numbers").stdout
+    assert "tuberculosis" in invoke("drugs", "adalimumab").stdout
     assert json.loads(invoke("drugs", "adalimumab", "--json").stdout)["class"] == "TNF inhibitor"
 
 

@@ -78,7 +78,8 @@ DAYS: Mapping[str, float] = MappingProxyType(
 #: Words for amounts of drug and the unit they mean.
 AMOUNTS: Mapping[str, str] = MappingProxyType(
     {
-        **{name: name for name in ("ng", "ug", "mg", "g", "pmol", "nmol", "umol", "mmol", "IU")},
+        **{name: name for name in ("ng", "ug", "mg", "g", "pmol", "nmol", "umol", "mmol")},
+        **{name: name for name in ("IU", "kIU", "MIU")},
         "µg": "ug",
         "μg": "ug",
         "mcg": "ug",

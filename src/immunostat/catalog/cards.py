@@ -96,25 +96,11 @@ class FactTable(RootModel[dict[str, FactCard]]):
     model_config = ConfigDict(frozen=True)
 
 
-class SpreadCard(Card):
-    """How much patients differ: variance or coefficient of variation of a log-normal parameter."""
-
-    lognormal_variance: Annotated[Number, Field(ge=0)] | None = None
-    lognormal_cv: Annotated[Number, Field(ge=0)] | None = None
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.lognormal_variance is None) == (self.lognormal_cv is None):
-            raise ValueError("spread needs one of 'lognormal_variance' and 'lognormal_cv'")
-        return self
-
-
 class CovariateCard(FactKeys):
     """Effect of a covariate on a parameter."""
 
     covariate: Name
-    form: Literal["power", "proportional", "factor", "exponential"]
+    form: Literal["power", "proportional", "factor", "exponential", "linear"]
     reference: MeasureCard | None = None
     effect: Number
     #: A covariate that the model computes, such as ``core.crp``; the effect follows it in time.
@@ -122,7 +108,7 @@ class CovariateCard(FactKeys):
 
     @model_validator(mode="after")
     def _has_reference(self) -> Self:
-        if self.form in ("power", "exponential") and self.reference is None:
+        if self.form in ("power", "exponential", "linear") and self.reference is None:
             raise ValueError(f"form '{self.form}' needs the key 'reference'")
         if self.form == "power" and self.reference and self.reference.value <= 0:
             raise ValueError("the reference of form 'power' must be positive")
@@ -133,131 +119,15 @@ class CovariateCard(FactKeys):
         return self
 
 
-class ParameterCard(FactCard):
-    """A kinetic parameter: a number with spread and covariate effects."""
-
-    value: Annotated[Number, Field(ge=0)]
-    spread: SpreadCard | None = None
-    covariates: tuple[CovariateCard, ...] = ()
-
-
-class CorrelationCard(Card):
-    """Covariance of the random effects of two parameters, log scale."""
-
-    of: tuple[Name, Name]
-    covariance: Number
-    note: str = ""
-
-
-class RouteCard(Card):
-    """A way into the body and the state it leads to."""
-
-    into: Name
-    over: FactCard | None = None
-    bioavailability: ParameterCard | None = None
-    note: str = ""
-
-
-class ResidualErrorCard(Card):
-    """Difference between measured and true concentration."""
-
-    proportional: FactCard | None = None
-    additive: FactCard | None = None
-    note: str = ""
-
-
-class PkCard(Card):
-    """Kinetics of a drug."""
-
-    model: Name
-    population: str = ""
-    source: Name | None = None
-    note: str = ""
-    parameters: dict[Name, ParameterCard]
-    correlations: tuple[CorrelationCard, ...] = ()
-    correlations_source: Citation | None = None
-    routes: dict[Name, RouteCard]
-    concentration: Name = "concentration"
-    residual_error: ResidualErrorCard = ResidualErrorCard()
-
-    @model_validator(mode="after")
-    def _correlations_fit(self) -> Self:
-        for pair in self.correlations:
-            for name in pair.of:
-                if name not in self.parameters or self.parameters[name].spread is None:
-                    raise ValueError(f"correlations: '{name}' is no parameter with a spread")
-        if self.correlations and self.correlations_source is None:
-            raise ValueError("correlations need the key 'correlations_source'")
-        return self
-
-
-class TargetActionCard(Card):
-    """What a drug does to a target."""
-
-    action: Name
-    affinity: FactCard | None = None
-    note: str = ""
-
-
-class RegimenCard(Citation):
-    """The labelled regimen of one situation, in plain words without the drug's name."""
-
-    label: Text
-    maximum: MeasureCard | None = None
-
-
-class HarmsCard(Citation):
-    """Boxed warnings of the label."""
-
-    boxed: tuple[Text, ...] = ()
-
-
-class ExposureCheckCard(FactCard):
-    """A published exposure that is compared with, never used as a parameter."""
-
-    regimen: Text
-    quantity: Text
-    statistic: Text
-    low: Number | None = None
-    high: Number | None = None
-
-
-class DrugCard(Card):
-    """``drugs/NAME.yaml``."""
-
-    name: Name
-    title: Text
-    atc: str = ""
-    drug_class: Annotated[str, Field(alias="class")]
-    modality: Literal[
-        "antibody", "fusion protein", "small molecule", "cytokine", "peptide", "cell", "vaccine"
-    ]
-    direction: Literal["suppressant", "stimulant", "both"]
-    note: str = ""
-    molar_mass: FactCard
-    pk: PkCard | None = None
-    #: Routes of a drug without kinetics, so that its doses can still be written.
-    routes: tuple[Name, ...] = ()
-    targets: dict[Name, TargetActionCard] = {}
-    regimens: dict[Name, RegimenCard] = {}
-    harms: HarmsCard | None = None
-    exposure_checks: tuple[ExposureCheckCard, ...] = ()
-
-    @model_validator(mode="after")
-    def _has_routes(self) -> Self:
-        if self.pk is not None and self.routes:
-            raise ValueError("'routes' is for drugs without 'pk'; use pk.routes")
-        return self
-
-
 class TargetCard(Card):
-    """``targets/NAME.yaml``: a hook of the immune core that drugs act on."""
+    """``targets/NAME.yaml``: what drugs act on, and its hook in the immune core if it has one."""
 
     name: Name
     title: Text
     kind: Literal["ligand", "receptor", "enzyme", "cell", "pathway"]
     actions: tuple[Name, ...]
-    hook: Name
+    #: Port of the immune core; null while the target is not part of the core.
+    hook: Name | None = None
     tissue: Name
     summary: Text
     note: str = ""

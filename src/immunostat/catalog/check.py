@@ -9,7 +9,6 @@ from pathlib import Path
 from immunostat.base.errors import ImmunostatError, InputError, Place, near_matches
 from immunostat.base.units import convert, to_internal
 from immunostat.catalog.cards import (
-    DrugCard,
     FactCard,
     FactKeys,
     SideEffectCard,
@@ -17,6 +16,7 @@ from immunostat.catalog.cards import (
     all_facts,
 )
 from immunostat.catalog.convert import drug_of
+from immunostat.catalog.drug_cards import DrugCard
 from immunostat.catalog.lookup import Catalog, read_card
 from immunostat.catalog.reader import Document
 from immunostat.therapy.grammar import parse_regimen
@@ -135,7 +135,7 @@ def _known_unit(unit: str, what: str, place: Place) -> Iterator[ImmunostatError]
 
 def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterator[ImmunostatError]:
     try:
-        drug = drug_of(card, document)
+        drug = drug_of(card, document, catalog.fragments())
     except ImmunostatError as error:
         yield error
         return

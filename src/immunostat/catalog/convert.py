@@ -8,15 +8,23 @@ from types import MappingProxyType
 
 import numpy as np
 
-from immunostat.base.errors import InputError, Place, RangeError, UnitError
+from immunostat.base.errors import InputError, Place, RangeError, UnitError, near_matches
+from immunostat.base.facts import Fact
 from immunostat.base.units import COVARIATE_UNITS, INSIDE, Measure, convert, to_internal
-from immunostat.catalog.cards import (
-    CovariateCard,
+from immunostat.catalog.cards import CovariateCard, FactCard, all_facts
+from immunostat.catalog.drug_cards import (
     DrugCard,
     ParameterCard,
     PkCard,
     RouteCard,
-    all_facts,
+    TargetActionCard,
+)
+from immunostat.catalog.fragments import (
+    FragmentCard,
+    chosen,
+    module_name,
+    parameters_of,
+    signals_of,
 )
 from immunostat.catalog.reader import Document
 from immunostat.therapy.drug import (
@@ -31,30 +39,14 @@ from immunostat.therapy.drug import (
     covariance_root,
 )
 
-#: Kind of each parameter of the kinetic fragments, a key of `base.units.INSIDE`.
-PARAMETER_KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "absorption_rate": "rate",
-        "central_volume": "volume",
-        "clearance": "clearance",
-        "half_saturation": "concentration",
-        "intercompartmental_clearance": "clearance",
-        "lag_time": "duration",
-        "maximum_elimination": "amount_rate",
-        "mean_absorption_time": "duration",
-        "peripheral_volume": "volume",
-    }
-)
-
-#: Kinds that are told by their unit alone, tried in this order for parameters of new fragments.
+#: Kinds that are told by their unit alone, tried in this order for a model of the drug's own.
 _KINDS_BY_UNIT = (
     *("rate", "volume", "clearance", "duration", "concentration", "amount_rate", "amount", "none"),
 )
 
 
 def _kind(name: str, unit: str, molar_mass: float, place: Place) -> str:
-    if name in PARAMETER_KINDS:
-        return PARAMETER_KINDS[name]
+    """Kind of a parameter that no fragment has, told by its unit."""
     for kind in _KINDS_BY_UNIT:
         try:
             to_internal(1.0, unit, kind, molar_mass)
@@ -102,15 +94,23 @@ def _parameter(
     kind: str | None = None,
 ) -> PkParameter:
     place, dotted = document.place(path), ".".join(path)
-    kind = kind or _kind(name, card.unit, molar_mass, document.place((*path, "unit")))
-    value = to_internal(
-        card.value, card.unit, kind, molar_mass, what=name, place=document.place((*path, "unit"))
-    )
+    unit_place = document.place((*path, "unit"))
+    is_signed = kind == "signed"
+    kind = "none" if is_signed else kind or _kind(name, card.unit, molar_mass, unit_place)
+    if card.value < 0 and not is_signed:
+        raise InputError(
+            f"{dotted} is {card.value:g}, below zero",
+            document.place((*path, "value")),
+            "a kinetic parameter is 0 or above",
+        )
+    value = to_internal(card.value, card.unit, kind, molar_mass, what=name, place=unit_place)
     variance = 0.0
     if card.spread and card.spread.lognormal_variance is not None:
         variance = card.spread.lognormal_variance
     elif card.spread and card.spread.lognormal_cv is not None:
         variance = log(1.0 + card.spread.lognormal_cv**2)
+    elif card.spread and card.spread.normal_variance is not None:
+        variance = card.spread.normal_variance * to_internal(1.0, card.unit, kind, molar_mass) ** 2
     effects = tuple(
         _covariate_effect(
             effect,
@@ -121,12 +121,19 @@ def _parameter(
         for i, effect in enumerate(card.covariates)
     )
     fact = card.to_fact(dotted, place)
-    return PkParameter(name, value, INSIDE[kind][0], fact, variance, effects)
+    is_normal = card.spread is not None and card.spread.normal_variance is not None
+    return PkParameter(name, value, INSIDE[kind][0], fact, variance, effects, is_normal)
 
 
 def _route(name: str, card: RouteCard, document: Document, molar_mass: float) -> Route:
     path = ("pk", "routes", name)
     over_day, over_fact, bioavailability = 0.0, None, None
+    lag_day, lag_fact = 0.0, None
+    if card.lag:
+        lag_fact = card.lag.to_fact(f"pk.routes.{name}.lag", document.place((*path, "lag")))
+        lag_day = to_internal(
+            card.lag.value, card.lag.unit, "duration", what="lag", place=lag_fact.place
+        )
     if card.over:
         over_fact = card.over.to_fact(f"pk.routes.{name}.over", document.place((*path, "over")))
         over_day = to_internal(
@@ -141,12 +148,83 @@ def _route(name: str, card: RouteCard, document: Document, molar_mass: float) ->
             molar_mass,
             "none",
         )
-    return Route(name, card.into, over_day, bioavailability, over_fact)
+    for what, day, fact in (("over", over_day, over_fact), ("lag", lag_day, lag_fact)):
+        if day < 0:
+            raise InputError(
+                f"{what} of route '{name}' is below zero",
+                fact.place if fact else None,
+                "a time is 0 or above",
+            )
+    return Route(name, card.into, over_day, bioavailability, over_fact, lag_day, lag_fact)
 
 
-def _pk(card: PkCard, document: Document, molar_mass: float) -> Pk:
+def _fit_fragments(
+    card: PkCard, document: Document, fragments: Mapping[str, FragmentCard]
+) -> dict[str, tuple[str, str]]:
+    """Kind and fragment of each parameter, after a check that card and fragments fit."""
+    cards = chosen(card.fragments, fragments, document.place(("pk", "fragments")))
+    wanted = parameters_of(cards)
+    for name in card.parameters:
+        if name not in wanted:
+            owners = [own for own, other in fragments.items() if name in other.parameters]
+            remedy = near_matches(name, wanted)
+            if owners:
+                remedy = f"it belongs to {' and '.join(owners)}; add the fragment or remove it"
+            raise InputError(
+                f"no chosen fragment has a parameter '{name}'",
+                document.place(("pk", "parameters", name)),
+                remedy,
+            )
+    for name, (kind, owner) in wanted.items():
+        if name not in card.parameters:
+            unit = INSIDE["none" if kind == "signed" else kind][0]
+            raise InputError(
+                f"fragment '{owner}' needs the parameter '{name}'",
+                document.place(("pk", "parameters")),
+                f"add '{name}' with a unit like '{unit}'",
+            )
+    states = [state for own in cards.values() for state in own.states]
+    for route, own in card.routes.items():
+        if own.into not in states:
+            raise InputError(
+                f"route '{route}' leads into '{own.into}', which is no state of the fragments",
+                document.place(("pk", "routes", route, "into")),
+                f"states: {', '.join(states)}",
+            )
+    known = ["concentration", *(name for own in cards.values() for name in own.gives)]
+    if card.concentration not in known:
+        raise InputError(
+            f"no chosen fragment gives '{card.concentration}'",
+            document.place(("pk", "concentration")),
+            f"given: {', '.join(dict.fromkeys(known))}",
+        )
+    return wanted
+
+
+def _pk(
+    card: PkCard, document: Document, molar_mass: float, fragments: Mapping[str, FragmentCard]
+) -> Pk:
+    kinds = _fit_fragments(card, document, fragments) if card.fragments else {}
+    measured, measured_fact = molar_mass, None
+    if card.concentration_molar_mass:
+        path: tuple[str, ...] = ("pk", "concentration_molar_mass")
+        measured_fact = card.concentration_molar_mass.to_fact(".".join(path), document.place(path))
+        measured = to_internal(
+            measured_fact.value,
+            measured_fact.unit,
+            "molar_mass",
+            what="concentration_molar_mass",
+            place=measured_fact.place,
+        )
     parameters = {
-        name: _parameter(name, parameter, ("pk", "parameters", name), document, molar_mass)
+        name: _parameter(
+            name,
+            parameter,
+            ("pk", "parameters", name),
+            document,
+            measured,
+            kinds[name][0] if name in kinds else None,
+        )
         for name, parameter in card.parameters.items()
     }
     index = {name: i for i, name in enumerate(parameters)}
@@ -170,14 +248,18 @@ def _pk(card: PkCard, document: Document, molar_mass: float) -> Pk:
             additive_fact.value,
             additive_fact.unit,
             "concentration",
-            molar_mass,
+            measured,
             what="additive residual error",
             place=additive_fact.place,
         )
     proportional = card.residual_error.proportional
     path = ("pk", "residual_error", "proportional")
     return Pk(
-        model=card.model,
+        model=card.model or module_name(card.fragments),
+        fragments=card.fragments,
+        signals=signals_of(chosen(card.fragments, fragments))
+        if card.fragments
+        else (card.concentration,),
         parameters=MappingProxyType(parameters),
         covariance=covariance,
         concentration=card.concentration,
@@ -188,6 +270,8 @@ def _pk(card: PkCard, document: Document, molar_mass: float) -> Pk:
         else None,
         additive_error_nmol_per_l=additive,
         additive_error=additive_fact,
+        molar_mass=measured,
+        molar_mass_fact=measured_fact,
     )
 
 
@@ -217,8 +301,62 @@ def source_keys(card: object, data: object = None) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def drug_of(card: DrugCard, document: Document) -> Drug:
+def _target_action(
+    name: str, card: TargetActionCard, document: Document, molar_mass: float
+) -> TargetAction:
+    """What a drug does to a target, numbers inside."""
+
+    def number(key: str, own: FactCard | None, kind: str) -> tuple[float | None, Fact | None]:
+        if own is None:
+            return None, None
+        path = ("targets", name, key)
+        fact = own.to_fact(".".join(path), document.place(path))
+        value = to_internal(
+            fact.value, fact.unit, kind, molar_mass, what=f"{key} at {name}", place=fact.place
+        )
+        if value <= 0:
+            raise InputError(f"{key} at {name} is not above zero", fact.place, "see its source")
+        return value, fact
+
+    affinity, affinity_fact = number("affinity", card.affinity, "concentration")
+    maximum, maximum_fact = number("maximum", card.maximum, "none")
+    hill, hill_fact = number("hill", card.hill, "none")
+    unbound, unbound_fact = number("fraction_unbound", card.fraction_unbound, "none")
+    for key, value, fact in (
+        ("maximum", maximum, maximum_fact),
+        ("fraction_unbound", unbound, unbound_fact),
+    ):
+        if value is not None and value > 1 and (key != "maximum" or card.action in _INHIBITING):
+            raise InputError(
+                f"{key} at {name} is above 1", fact.place if fact else None, "it is a fraction"
+            )
+    facts = tuple(fact for fact in (maximum_fact, hill_fact, unbound_fact) if fact)
+    return TargetAction(
+        name,
+        card.action,
+        affinity,
+        affinity_fact,
+        card.note,
+        maximum=maximum,
+        hill=1.0 if hill is None else hill,
+        fraction_unbound=1.0 if unbound is None else unbound,
+        more_facts=facts,
+    )
+
+
+#: Actions that take away a share of something, at most all of it.
+_INHIBITING = frozenset({"neutralize", "block", "inhibit", "deplete", "degrade"})
+
+
+def drug_of(card: DrugCard, document: Document, fragments: Mapping[str, FragmentCard]) -> Drug:
     """The drug of a card.
+
+    Parameters
+    ----------
+    card, document
+        The card and its plain data with places.
+    fragments
+        Kinetic fragments by name.
 
     Raises
     ------
@@ -235,21 +373,24 @@ def drug_of(card: DrugCard, document: Document) -> Drug:
         what="molar_mass",
         place=molar_mass_fact.place,
     )
-    targets = {}
-    for name, action in card.targets.items():
-        affinity, fact = None, None
-        if action.affinity:
-            path = ("targets", name, "affinity")
-            fact = action.affinity.to_fact(".".join(path), document.place(path))
-            affinity = to_internal(
-                fact.value,
-                fact.unit,
-                "concentration",
-                molar_mass,
-                what=f"affinity to {name}",
-                place=fact.place,
-            )
-        targets[name] = TargetAction(name, action.action, affinity, fact, action.note)
+    iu_per_nmol, activity_fact = None, None
+    if card.specific_activity:
+        activity_fact = card.specific_activity.to_fact(
+            "specific_activity", document.place(("specific_activity",))
+        )
+        iu_per_nmol = convert(
+            activity_fact.value,
+            activity_fact.unit,
+            "IU/nmol",
+            molar_mass=molar_mass,
+            what="specific_activity",
+            place=activity_fact.place,
+            example="'IU/mg'",
+        )
+    targets = {
+        name: _target_action(name, action, document, molar_mass)
+        for name, action in card.targets.items()
+    }
     routes = {name: Route(name, "") for name in card.routes}
     if card.pk:
         for name, route in card.pk.routes.items():
@@ -273,11 +414,13 @@ def drug_of(card: DrugCard, document: Document) -> Drug:
         direction=card.direction,
         molar_mass=molar_mass,
         molar_mass_fact=molar_mass_fact,
-        pk=_pk(card.pk, document, molar_mass) if card.pk else None,
+        pk=_pk(card.pk, document, molar_mass, fragments) if card.pk else None,
         routes=MappingProxyType(routes),
         targets=MappingProxyType(targets),
         regimens=MappingProxyType(regimens),
         boxed_harms=card.harms.boxed if card.harms else (),
         atc=card.atc,
         source_keys=source_keys(card, document.data),
+        iu_per_nmol=iu_per_nmol,
+        specific_activity_fact=activity_fact,
     )

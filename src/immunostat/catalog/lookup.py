@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -22,13 +22,9 @@ from immunostat.base.sources import Source, read_sources
 from immunostat.catalog.reader import Document, read_text, read_yaml, validated
 
 if TYPE_CHECKING:
-    from immunostat.catalog.cards import (
-        Card,
-        DrugCard,
-        SideEffectCard,
-        TargetCard,
-        TrialCard,
-    )
+    from immunostat.catalog.cards import Card, SideEffectCard, TargetCard, TrialCard
+    from immunostat.catalog.drug_cards import DrugCard
+    from immunostat.catalog.fragments import FragmentCard
     from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
     from immunostat.therapy.drug import Drug
 
@@ -47,7 +43,7 @@ class Kind:
 
 #: All kinds; a new kind is a line here and a class in a module of cards.
 KINDS = (
-    Kind("drugs", "cards", "DrugCard", "drug"),
+    Kind("drugs", "drug_cards", "DrugCard", "drug"),
     Kind("targets", "cards", "TargetCard", "target"),
     Kind("core", "model_cards", "CoreCard", "core"),
     Kind("situations", "model_cards", "SituationCard", "situation"),
@@ -157,7 +153,9 @@ class Catalog:
 
         card = self.drug_card(name)
         return self._keep(
-            "drug", card.name, lambda: drug_of(card, self.document("drugs", card.name))
+            "drug",
+            card.name,
+            lambda: drug_of(card, self.document("drugs", card.name), self.fragments()),
         )
 
     def core(self, name: str) -> CoreCard:
@@ -183,6 +181,12 @@ class Catalog:
     def side_effect(self, name: str) -> SideEffectCard:
         """A side effect."""
         return cast("SideEffectCard", self.card("side_effects", name))
+
+    def fragments(self) -> Mapping[str, FragmentCard]:
+        """Kinetic fragments by name."""
+        from immunostat.catalog.fragments import read_fragments
+
+        return self._keep("fragments", "", lambda: read_fragments(self))
 
     def drugs(self) -> tuple[str, ...]:
         """Names of all drugs."""

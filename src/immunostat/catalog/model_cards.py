@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from immunostat.base.errors import near_matches
 from immunostat.catalog.cards import (
     Card,
     CovariateCard,
@@ -15,6 +16,7 @@ from immunostat.catalog.cards import (
     Number,
     Text,
 )
+from immunostat.outcomes.endpoints import KINDS
 
 
 class ModelSpreadCard(Card):
@@ -107,10 +109,9 @@ class EndpointCard(Card):
     """An endpoint of a situation: a kind, and what it reads."""
 
     title: Text
-    kind: Literal["value", "change", "percent_change", "responder", "below"]
+    kind: Name
     component: Name | None = None
     score: Name | None = None
-    rule: Name | None = None
     level: Number | None = None
     inputs: dict[Name, Name] = Field(default_factory=dict)
     statistic: Literal["mean", "median"] = "mean"
@@ -142,6 +143,9 @@ class SituationCard(Card):
             if component.error_of and component.error_of not in self.components:
                 raise ValueError(f"components.{name}: no component '{component.error_of}'")
         for name, endpoint in self.endpoints.items():
+            if endpoint.kind not in KINDS:
+                remedy = near_matches(endpoint.kind, KINDS)
+                raise ValueError(f"endpoints.{name}: no kind '{endpoint.kind}'; {remedy}")
             wanted = [*endpoint.inputs.values(), *([endpoint.component] * bool(endpoint.component))]
             for component_name in wanted:
                 if component_name not in self.components:
@@ -200,7 +204,8 @@ class PopulationCard(Card):
 
     name: Name
     title: Text
-    situation: Name
+    #: Null for people of no situation, of whom only concentrations are computed.
+    situation: Name | None = None
     background: BackgroundCard | None = None
     covariates: dict[Name, PopulationCovariateCard]
     correlations: tuple[PopulationCorrelationCard, ...] = ()

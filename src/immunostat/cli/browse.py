@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from immunostat.base.errors import UnknownNameError, near_matches
+from immunostat.cli.drugs import drugs
 from immunostat.cli.printing import (
     NOTICE,
     CsvOption,
@@ -40,7 +41,8 @@ def _share_checked(card: object) -> str:
     return f"{sum(fact.checked for fact in facts)}/{len(facts)}"
 
 
-def _fact_rows(card: object) -> list[Row]:
+def fact_rows(card: object) -> list[Row]:
+    """Every number of a card, a row each."""
     from immunostat.catalog.cards import FactCard, all_facts
 
     rows: list[Row] = []
@@ -80,34 +82,7 @@ def _browse(
             if getattr(card, column, ""):
                 heading(f"{column + ':':16} {getattr(card, column)}")
         heading("")
-    print_table(FACT_COLUMNS, _fact_rows(card), how)
-
-
-def _drug_row(card: Any) -> Row:
-    routes = list(card.pk.routes if card.pk else card.routes)
-    targets = [f"{target} ({action.action})" for target, action in card.targets.items()]
-    labels = [f"{situation}: {r.label}" for situation, r in card.regimens.items()]
-    return (
-        card.name,
-        card.drug_class,
-        card.modality,
-        routes,
-        targets,
-        labels,
-        _share_checked(card),
-    )
-
-
-@guarded
-def drugs(
-    context: typer.Context,
-    name: NameArgument = None,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
-) -> None:
-    columns = ("name", "class", "modality", "routes", "targets", "label", "checked")
-    how = format_of(as_json, as_csv)
-    _browse(_catalog(context), "drugs", name, columns, _drug_row, how)
+    print_table(FACT_COLUMNS, fact_rows(card), how)
 
 
 @guarded
@@ -260,7 +235,13 @@ def add_to(app: typer.Typer) -> None:
     def add(command: Callable[..., None], name: str, text: str, *examples: str) -> None:
         app.command(name, help=_help(text, *examples), rich_help_panel="The catalog")(command)
 
-    add(drugs, "drugs", "The drugs, or every number of one.", "drugs", "drugs adalimumab --json")
+    add(
+        drugs,
+        "drugs",
+        "The drugs, or one as a person reads it.",
+        "drugs --class JAK",
+        "drugs lenalidomide",
+    )
     add(situations, "situations", "The situations (diseases), or one.", "situations")
     app.command("diseases", hidden=True, help=_help("Same as situations.", "situations"))(
         situations

@@ -249,7 +249,8 @@ def _dose_rows(plan: Study, weight: float | None) -> tuple[list[str], list[tuple
     for arm in plan.arms:
         for regimen in plan.regimens(arm):
             for dose in regimen.doses(plan.duration_day):
-                unit = f"{dose.unit}/kg" if dose.per_kg else dose.unit
+                per = "/kg" if dose.per_kg else "/m^2" if dose.per_m2 else ""
+                unit = f"{dose.unit}{per}"
                 row: tuple[object, ...] = (
                     arm,
                     dose.drug,
@@ -260,7 +261,9 @@ def _dose_rows(plan: Study, weight: float | None) -> tuple[list[str], list[tuple
                     dose.route,
                     round(dose.infusion_day * 24, 6),
                 )
-                if weight is not None:
+                if weight is not None and dose.per_m2:
+                    row = (*row, "by body surface")
+                elif weight is not None:
                     given = dose.amount * (weight if dose.per_kg else 1.0)
                     given = given if dose.maximum is None else min(given, dose.maximum)
                     row = (*row, f"{given:g} {dose.unit}")

@@ -12,6 +12,8 @@ import pandas as pd
 
 from immunostat.base.errors import InputError, RangeError, UnknownNameError, near_matches
 from immunostat.engine import solve as engine
+from immunostat.engine.dosing import expand
+from immunostat.engine.nonmem import EventTable, events_of_frame
 from immunostat.engine.problem import Action, EnsembleProblem, Event, Schedule, Tolerance
 from immunostat.engine.solution import Status, Trajectories
 from immunostat.model.system import FloatArray, OdeSystem
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Columns of a table of doses, with the NONMEM names that are also understood.
 DOSE_COLUMNS = {"patient": "ID", "time": "TIME", "state": "CMT", "amount": "AMT", "duration": "DUR"}
+
+#: Columns that only a data set in NONMEM's form has.
+NONMEM_COLUMNS = frozenset({"EVID", "RATE", "SS", "II", "ADDL"})
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,10 @@ def solve(
     *,
     times: npt.ArrayLike,
     patients: pd.DataFrame | None = None,
-    doses: pd.DataFrame | None = None,
+    doses: pd.DataFrame | EventTable | None = None,
     outputs: Sequence[str] | None = None,
+    compartments: Sequence[str] | None = None,
+    covariates: str = "nocb",
     method: str = "rodas5p",
     relative_tolerance: float = 1e-5,
     absolute_tolerance: float = 1e-8,
@@ -88,8 +95,12 @@ def solve(
         Columns ``time``, ``state``, ``amount`` and, where wanted, ``duration`` (0 or missing: at
         once) and ``patient`` (an index label of `patients`; missing: everybody). NONMEM's names
         ``TIME CMT AMT DUR ID`` are understood. A sample at the time of a dose is taken before it.
+        Or a data set in NONMEM's form (`read_events`, or a table with a column ``EVID``, ``RATE``,
+        ``SS``, ``II`` or ``ADDL``); its ``ID`` are then the patients if `patients` is None.
     outputs
         States, assignments or parameters; all states and assignments if None.
+    compartments, covariates
+        For a data set in NONMEM's form; see `immunostat.engine.dosing.expand`.
     method, relative_tolerance, absolute_tolerance, threads, progress
         See `immunostat.engine.solve.solve`.
 
@@ -106,25 +117,51 @@ def solve(
     >>> im.solve(model, doses=doses, times=[0, 1, 2]).to_frame()["central"].round(2).tolist()
     [0.0, 74.08, 54.88]
     """
-    table = pd.DataFrame(index=[0]) if patients is None else patients
+    data = _data_set(doses)
+    if patients is not None:
+        table = patients
+    else:
+        table = pd.DataFrame(index=[0] if data is None else data.patients)
     if table.index.has_duplicates:
         raise InputError("the table of patients has two rows of one label")
     sampled = np.asarray(times, dtype=np.float64)
     if sampled.ndim != 1 or not len(sampled):
         raise RangeError("times must be a list of at least one time")
     names = tuple(outputs) if outputs is not None else model.names[: -model.n_parameters or None]
-    problem = EnsembleProblem(
-        model,
-        _parameters(model, table),
-        Schedule.of_events(model, _events(model, table.index, doses)),
-        sampled,
-        names,
-    )
+    parameters, start = _parameters(model, table), 0.0
+    if data is None:
+        events = _events(model, table.index, doses if isinstance(doses, pd.DataFrame) else None)
+        schedule = Schedule.of_events(model, events)
+    else:
+        rows = _rows(table.index, data)
+        dosing = expand(
+            data, model, parameters[rows], compartments=compartments, covariates=covariates
+        )
+        parameters[rows], schedule, start = dosing.parameters, dosing.schedule, dosing.start
+        schedule = schedule.placed(rows, len(table))
+    problem = EnsembleProblem(model, parameters, schedule, sampled, names, start)
     tolerance = Tolerance(relative_tolerance, absolute_tolerance)
     found = engine.solve(
         problem, method=method, tolerance=tolerance, threads=threads, progress=progress
     )
     return Solution(found, table.index)
+
+
+def _data_set(doses: pd.DataFrame | EventTable | None) -> EventTable | None:
+    """The doses as a data set in NONMEM's form, where they are one."""
+    if doses is None or isinstance(doses, EventTable):
+        return doses
+    columns = {str(column).upper() for column in doses.columns}
+    return events_of_frame(doses) if columns & NONMEM_COLUMNS else None
+
+
+def _rows(labels: pd.Index, data: EventTable) -> list[int]:
+    """Row of each patient of a data set."""
+    rows = labels.get_indexer(data.patients)
+    if (rows < 0).any():
+        own = data.patients[int(np.flatnonzero(rows < 0)[0])]
+        raise UnknownNameError(f"a dose is for patient '{own}', who is not in the table")
+    return [int(row) for row in rows]
 
 
 def _parameters(model: OdeSystem, patients: pd.DataFrame) -> FloatArray:
@@ -158,7 +195,8 @@ def _events(model: OdeSystem, labels: pd.Index, doses: pd.DataFrame | None) -> l
         own = row.get("patient")
         if own is not None and own not in labels:
             raise UnknownNameError(f"a dose is for patient '{own}', who is not in the table")
-        rows = list(range(len(labels))) if own is None else [int(labels.get_indexer(pd.Index([own]))[0])]
+        everybody = list(range(len(labels)))
+        rows = everybody if own is None else [int(labels.get_indexer(pd.Index([own]))[0])]
         time, amount = float(row["time"]), float(row["amount"])
         duration = float(row.get("duration") or 0.0)
         if duration > 0:

@@ -20,9 +20,9 @@ import numpy as np
 
 from immunostat.base.errors import ModelError
 from immunostat.engine.layout import Layout
-from immunostat.engine.methods.rosenbrock import RODAS5P, Rosenbrock
+from immunostat.engine.methods.rosenbrock import RODAS5P
 from immunostat.engine.problem import IntArray
-from immunostat.engine.step import ENTRY_POINTS, KernelText
+from immunostat.engine.writers import Method, writer_of
 from immunostat.model.system import OdeSystem
 
 #: Kernels kept in a process; an old one is let go when more are made.
@@ -49,11 +49,13 @@ class Kernel:
     width
         Lanes of a block.
     addresses
-        Of the functions `step.ENTRY_POINTS`. Shape (function,).
+        Of the functions `entry_points`. Shape (function,).
     seconds
         Time that writing and compiling took; 0 from the cache in memory.
     is_from_disk
         Whether the machine code was found in the cache on disk.
+    entry_points
+        Names of the functions.
     engine
         LLVM's owner of the code; the addresses live as long as it.
     """
@@ -63,6 +65,7 @@ class Kernel:
     addresses: IntArray
     seconds: float
     is_from_disk: bool
+    entry_points: tuple[str, ...]
     engine: Any = field(repr=False)
 
 
@@ -102,7 +105,7 @@ def _engine_version() -> str:
     return digest.hexdigest()
 
 
-def _key(system: OdeSystem, outputs: tuple[str, ...], method: Rosenbrock, width: int) -> str:
+def _key(system: OdeSystem, outputs: tuple[str, ...], method: Method, width: int) -> str:
     """Hash of all that the machine code depends on."""
     import llvmlite
 
@@ -202,7 +205,7 @@ def _compile(text: str) -> bytes:
     return bytes(machine.emit_object(module))
 
 
-def _load(code: bytes) -> tuple[Any, IntArray]:
+def _load(code: bytes, entry_points: tuple[str, ...]) -> tuple[Any, IntArray]:
     """Link an object file into the process."""
     llvm = _binding()
     empty = llvm.parse_assembly("")
@@ -210,14 +213,14 @@ def _load(code: bytes) -> tuple[Any, IntArray]:
     engine = llvm.create_mcjit_compiler(empty, _target_machine(2))
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    addresses = [engine.get_function_address(name) for name in ENTRY_POINTS]
+    addresses = [engine.get_function_address(name) for name in entry_points]
     return engine, np.array(addresses, dtype=np.int64)
 
 
 def make_kernel(
     system: OdeSystem,
     outputs: tuple[str, ...],
-    method: Rosenbrock = RODAS5P,
+    method: Method = RODAS5P,
     width: int | None = None,
 ) -> Kernel:
     """Kernel of a system, from memory, from disk, or compiled now.
@@ -244,20 +247,24 @@ def make_kernel(
     if unknown:
         raise ModelError(f"model '{system.name}' has nothing called '{unknown[0]}'")
     key = _key(system, outputs, method, lanes)
+    write, entry_points = writer_of(method)
     with _lock:
         if key in _kernels:
             _kernels.move_to_end(key)
             return _kernels[key]
         cached = _read_cache(key)
         if cached is None:
-            text = KernelText(system, outputs, method, lanes)
+            text = write(system, outputs, method, lanes)
             sizes, code = text.layout.sizes(), _compile(text.text())
             _write_cache(key, sizes, code)
         else:
             sizes, code = cached
-        engine, addresses = _load(code)
+        engine, addresses = _load(code, entry_points)
         seconds = time.perf_counter() - began
-        kernel = Kernel(Layout(*sizes), lanes, addresses, seconds, cached is not None, engine)
+        is_from_disk = cached is not None
+        kernel = Kernel(
+            Layout(*sizes), lanes, addresses, seconds, is_from_disk, entry_points, engine
+        )
         _kernels[key] = kernel
         while len(_kernels) > KERNELS_KEPT:
             _kernels.popitem(last=False)
@@ -266,7 +273,7 @@ def make_kernel(
 
 def call(kernel: Kernel, name: str, block: np.ndarray[Any, Any]) -> None:
     """Call one function of a kernel on a block of shape (row, lane); for tests and inspection."""
-    address = int(kernel.addresses[ENTRY_POINTS.index(name)])
+    address = int(kernel.addresses[kernel.entry_points.index(name)])
     ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(block.ctypes.data)
 
 
@@ -276,3 +283,12 @@ def new_block(kernel: Kernel) -> np.ndarray[Any, np.dtype[np.float64]]:
     raw = np.zeros(n + 8)
     shift = (-raw.ctypes.data // 8) % 8
     return raw[shift : shift + n].reshape(kernel.layout.n_rows, kernel.width)
+
+
+def new_blocks(kernel: Kernel, n_blocks: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Zeroed blocks one after another, each aligned to a vector. Shape (block, row, lane)."""
+    shape = (n_blocks, kernel.layout.n_rows, kernel.width)
+    n = n_blocks * kernel.layout.n_rows * kernel.width
+    raw = np.zeros(n + 8)
+    shift = (-raw.ctypes.data // 8) % 8
+    return raw[shift : shift + n].reshape(shape)

@@ -19,7 +19,7 @@ class Action(IntEnum):
     """What a scheduled event does to one patient."""
 
     ADD = 0  #: add `value` to state `target` at once (a bolus)
-    RATE = 1  #: add `value` (per day) to the constant input into state `target` (infusion start or end)
+    RATE = 1  #: add `value` (per day) to the constant input into state `target` (infusion on, off)
     SET = 2  #: set parameter `target` to `value`
     REPLACE = 3  #: set state `target` to `value`
 
@@ -36,7 +36,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Events of all patients, each patient's sorted by time; patient i owns offsets[i]:offsets[i+1].
+    """Events of all patients, each one's sorted by time; patient i owns offsets[i]:offsets[i+1].
 
     A sample at the time of an event is taken before the event (a trough at the time of the next
     dose is the trough). Events at equal time happen in the order given.
@@ -73,6 +73,21 @@ class Schedule:
         nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
         return cls(np.zeros(n_patients + 1, dtype=np.int64), nothing, none, none, nothing)
 
+    def placed(self, rows: Sequence[int], n_patients: int) -> Schedule:
+        """The same events for patients `rows` of `n_patients`; the others have none."""
+        counts = np.zeros(n_patients + 1, dtype=np.int64)
+        counts[np.asarray(rows, dtype=np.int64) + 1] = np.diff(self.offsets)
+        order = np.argsort(np.asarray(rows, dtype=np.int64), kind="stable")
+        parts = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in order]
+        chosen = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+        return Schedule(
+            np.cumsum(counts),
+            self.times[chosen],
+            self.actions[chosen],
+            self.targets[chosen],
+            self.values[chosen],
+        )
+
     @property
     def n_patients(self) -> int:
         """Number of patients."""
@@ -81,7 +96,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Wanted local error: |error| <= absolute + relative * |state|, root mean square over states."""
+    """Wanted local error: absolute + relative * |state|, root mean square over states."""
 
     relative: float = 1e-5
     absolute: float = 1e-8

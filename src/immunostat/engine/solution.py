@@ -19,6 +19,7 @@ class Status(IntEnum):
     STEP_TOO_SMALL = 1
     TOO_MANY_STEPS = 2
     NOT_FINITE = 3
+    EVENT_STORM = 4
 
 
 @dataclass(frozen=True)

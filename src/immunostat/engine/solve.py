@@ -12,7 +12,7 @@ from immunostat.engine.problem import Action, EnsembleProblem, Tolerance
 from immunostat.engine.solution import Trajectories
 
 #: Names of the methods.
-METHODS = ("rodas5p", "cvode")
+METHODS = ("rodas5p", "tsit5", "auto", "cvode")
 
 
 def solve(
@@ -36,7 +36,10 @@ def solve(
     problem
         Model, patients, schedules, sample times and outputs.
     method
-        ``"rodas5p"``, compiled and fast, or ``"cvode"``, the slow reference, one by one.
+        Of a model without events or delays of its own (one with them has a way of its own, see
+        `state_events`): ``"rodas5p"``, compiled and fast; ``"tsit5"``, the same for models that
+        are not stiff; ``"auto"``, one of the two by the rule in `choice`; or ``"cvode"``, the
+        slow reference, one by one.
     tolerance
         Wanted local error; None for the default.
     threads
@@ -61,13 +64,25 @@ def solve(
     _check(problem, tolerance)
     if method not in METHODS:
         raise RangeError(f"unknown method '{method}'; known are {', '.join(METHODS)}")
+    if not problem.system.is_plain or problem.system.n_states == 0:
+        from immunostat.engine.state_events import solve_with_events
+
+        return solve_with_events(problem, tolerance, progress, max_steps)
     if method == "cvode":
         from immunostat.engine.backends.reference import solve_with_cvode
 
         return solve_with_cvode(problem, tolerance, progress, max_steps)
-    from immunostat.engine.backends.cpu import solve_on_cpu
+    n_threads = threads or os.cpu_count() or 1
+    if method == "auto":
+        from immunostat.engine.choice import solve_by_choice
 
-    return solve_on_cpu(problem, tolerance, threads or os.cpu_count() or 1, progress, max_steps)
+        return solve_by_choice(problem, tolerance, n_threads, progress, max_steps)
+    from immunostat.engine.backends.cpu import solve_on_cpu
+    from immunostat.engine.writers import COMPILED_METHODS
+
+    return solve_on_cpu(
+        problem, tolerance, n_threads, progress, max_steps, COMPILED_METHODS[method]
+    )
 
 
 def _check(problem: EnsembleProblem, tolerance: Tolerance) -> None:
@@ -76,8 +91,6 @@ def _check(problem: EnsembleProblem, tolerance: Tolerance) -> None:
     unknown = [name for name in problem.outputs if name not in set(system.names)]
     if unknown:
         raise ModelError(f"model '{system.name}' has nothing called '{unknown[0]}'")
-    if system.n_states == 0:
-        raise ModelError(f"model '{system.name}' has no states: there is nothing to integrate")
     if not (tolerance.relative > 0 and tolerance.absolute > 0):
         raise RangeError("tolerances must be greater than zero")
     if not np.isfinite(times).all() or (np.diff(times) < 0).any():

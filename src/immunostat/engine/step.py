@@ -11,6 +11,8 @@ sample      outputs at THETA of the step just tried, before `commit`
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from immunostat.engine.layout import Layout
 from immunostat.engine.methods.rosenbrock import Rosenbrock
 from immunostat.engine.passes import Elimination, eliminate, start_graph, system_graph
@@ -34,6 +36,9 @@ SMALLEST_STATE = 1e-200
 
 class KernelText:
     """Writes the LLVM text of one system, method and list of outputs."""
+
+    #: Functions in the order of `ENTRY_POINTS`; other methods name some of theirs differently.
+    entry_points: ClassVar[tuple[str, ...]] = ENTRY_POINTS
 
     def __init__(
         self, system: OdeSystem, outputs: tuple[str, ...], method: Rosenbrock, width: int

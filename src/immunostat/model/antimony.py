@@ -145,4 +145,5 @@ def read_model(path: Path | str) -> str:
 
 def load_model(path: Path | str) -> OdeSystem:
     """System of equations of an Antimony or SBML file; named after the file."""
-    return system_from_sbml(read_model(path), Path(path).stem, shown_path(path))
+    folder = Path(path).resolve().parent
+    return system_from_sbml(read_model(path), Path(path).stem, shown_path(path), folder)

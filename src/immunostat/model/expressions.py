@@ -191,6 +191,8 @@ class FormulaReader:
         Function definitions by name: names of the arguments, and the tree of the body.
     place
         File that messages name.
+    delayed
+        Gives the symbol of a value some time ago; None refuses delays.
     """
 
     def __init__(
@@ -198,16 +200,25 @@ class FormulaReader:
         resolve: Resolve,
         functions: Mapping[str, tuple[list[str], Any]] | None = None,
         place: Place | None = None,
+        delayed: Callable[[Expression, Expression], Expression] | None = None,
     ) -> None:
         self._resolve = resolve
+        self._delayed = delayed
         self._functions = functions or {}
         self._place = place
         self._simple = _simple_functions()
 
     def read(self, tree: Any, what: str, local: Mapping[str, Expression] | None = None) -> Any:
         """Expression of a formula tree; `what` says in messages where the formula stands."""
+        return as_number(self._read(tree, what, local))
+
+    def read_condition(self, tree: Any, what: str) -> Any:
+        """Truth value of a formula tree."""
+        return as_condition(self._read(tree, what, None))
+
+    def _read(self, tree: Any, what: str, local: Mapping[str, Expression] | None) -> Any:
         try:
-            return as_number(self._node(tree, local or {}))
+            return self._node(tree, local or {})
         except Unsupported as problem:
             raise ModelError(
                 f"{what} uses {problem}, which is not supported",
@@ -242,6 +253,8 @@ class FormulaReader:
             return self._call(tree, local)
         if kind == "FUNCTION_RATE_OF":
             return self._rate_of(tree)
+        if kind == "FUNCTION_DELAY" and self._delayed is not None:
+            return self._delayed(*self._numbers(tree, local))
         return self._arithmetic(kind, tree, self._numbers(tree, local))
 
     def _constant(self, kind: str) -> Expression:
@@ -371,3 +384,20 @@ def _without_kinks(expression: Expression, steps: dict[str, Expression]) -> Expr
             chosen = se.Piecewise((chosen, is_first), (part, True))
         return chosen
     return expression.func(*parts)
+
+
+def with_slack(condition: Expression, names: set[str], slack: float) -> Expression:
+    """A condition whose strict relations of `names` hold only by more than `slack`."""
+    if not condition_args(condition):
+        return condition
+    if type(condition).__name__ == "StrictLessThan":
+        low, high = condition.args
+        return low < high - slack if free_names(condition) & names else condition
+    if not is_boolean(condition):
+        return condition
+    return condition.func(*(with_slack(part, names, slack) for part in condition.args))
+
+
+def condition_args(condition: Expression) -> tuple[Expression, ...]:
+    """Parts of a condition; a Python truth value has none."""
+    return tuple(getattr(condition, "args", ()))

@@ -19,6 +19,57 @@ TIME = "time"
 
 
 @dataclass(frozen=True)
+class EventAssignment:
+    """What an event does to one state or parameter: it takes the value of a formula."""
+
+    target: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class StateEvent:
+    """An event of the model itself: it happens when its trigger becomes true.
+
+    Parameters
+    ----------
+    name
+        Name of the event.
+    trigger
+        Truth value of time, states, parameters and assignments.
+    assignments
+        What it sets; all values are taken before any is set.
+    delay
+        Time between trigger and effect; None for none.
+    priority
+        Of events due at the same time the one of highest priority comes first; None for none.
+    is_persistent
+        Whether it still happens if the trigger becomes false during the delay.
+    starts_true
+        What the trigger counts as before the start: if false, one that is true at the start fires.
+    uses_trigger_values
+        Whether values are computed when it is triggered, not when it happens.
+    """
+
+    name: str
+    trigger: Expr
+    assignments: tuple[EventAssignment, ...]
+    delay: Expr | None = None
+    priority: Expr | None = None
+    is_persistent: bool = True
+    starts_true: bool = True
+    uses_trigger_values: bool = True
+
+
+@dataclass(frozen=True)
+class Delay:
+    """A name for the value that a formula had `by` ago (SBML's csymbol delay)."""
+
+    name: str
+    value: Expr
+    by: Expr
+
+
+@dataclass(frozen=True)
 class OdeSystem:
     """States, parameters, assignments and rates as symbolic expressions.
 
@@ -45,6 +96,15 @@ class OdeSystem:
         Their names also stand in `parameters`.
     units
         Unit of each name where the model file gives one.
+    events
+        Events that the model's own state triggers.
+    delays
+        Names of delayed values, which assignments, rates and events may use.
+    before
+        Names and formulas of what was not constant before the start: states and parameters whose
+        initial assignments use time. Delays ask for them.
+    notes
+        What a person should know about how the file was read, a sentence each.
     """
 
     name: str
@@ -56,6 +116,15 @@ class OdeSystem:
     rates: tuple[Expr, ...]
     derived_parameters: tuple[tuple[str, Expr], ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[StateEvent, ...] = ()
+    delays: tuple[Delay, ...] = ()
+    before: tuple[tuple[str, Expr], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is ordinary differential equations alone, without events and delays."""
+        return not self.events and not self.delays
 
     @property
     def n_states(self) -> int:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from immunostat.base.errors import InputError, shown_path
 from immunostat.base.facts import Fact
 from immunostat.catalog.cards import TargetCard
+from immunostat.catalog.fragments import FOLDER, joined_module
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import CoreCard, ModelParameterCard, SituationCard
 from immunostat.model.antimony import Fragment, flatten
 from immunostat.model.sbml import system_from_sbml
 from immunostat.model.system import OdeSystem
-from immunostat.therapy.drug import Drug, Pk
+from immunostat.therapy.drug import Drug, Pk, TargetAction
 
 CORE = "core"
 DISEASE = "disease"
@@ -34,6 +36,7 @@ class Hook:
     dissociation: str
     fact: Fact
     value: float
+    action: TargetAction
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,23 @@ class Assembly:
     hooks: tuple[Hook, ...]
 
 
-def hooks_of(drugs: Sequence[Drug]) -> tuple[Hook, ...]:
-    """Every pair of drug and target, with the names it has in the joined model."""
+def hooks_of(drugs: Sequence[Drug], targets: Mapping[str, TargetCard]) -> tuple[Hook, ...]:
+    """Every pair of drug and target that acts, with the names it has in the joined model.
+
+    Raises
+    ------
+    InputError
+        None of a drug's targets is part of the immune core.
+    """
     found = []
     for drug in drugs:
+        if drug.pk is None:
+            continue
+        own = []
         for target, action in drug.targets.items():
-            if drug.pk is None or action.affinity is None or action.fact is None:
+            if action.affinity is None or action.fact is None or targets[target].hook is None:
                 continue
-            found.append(
+            own.append(
                 Hook(
                     drug.name,
                     target,
@@ -80,9 +92,47 @@ def hooks_of(drugs: Sequence[Drug]) -> tuple[Hook, ...]:
                     f"{drug.prefix}_{target}_dissociation",
                     action.fact,
                     action.affinity,
+                    action,
                 )
             )
+        if drug.targets and not own:
+            _refuse(drug, targets)
+        found += own
     return tuple(found)
+
+
+def _refuse(drug: Drug, targets: Mapping[str, TargetCard]) -> NoReturn:
+    """A drug that would do nothing is not simulated as if it did nothing."""
+    reasons = [
+        f"{name} ({targets[name].title}) "
+        + (
+            "is not part of the immune core yet"
+            if targets[name].hook is None
+            else "has no affinity"
+        )
+        for name in drug.targets
+    ]
+    raise InputError(
+        f"{drug.name} cannot be simulated in a situation: its target {'; '.join(reasons)}",
+        remedy=f'its concentrations can: immunostat pk {drug.name} --dose "..."',
+    )
+
+
+def binding_term(hook: Hook) -> str:
+    """What a drug adds to its hook: free concentration over dissociation constant.
+
+    With a largest effect m below 1 and a slope, it is the x for which 1/(1 + x) is what the drug
+    leaves: 1 - m*y/(1 + y), with y = (free concentration/constant)^slope.
+    """
+    action = hook.action
+    ratio = f"{hook.concentration}/{hook.dissociation}"
+    if action.fraction_unbound != 1.0:
+        ratio = f"{action.fraction_unbound!r}*{ratio}"
+    if action.hill != 1.0:
+        ratio = f"({ratio})^{action.hill!r}"
+    if action.maximum is not None and action.maximum < 1.0:
+        ratio = f"{action.maximum!r}*({ratio})/(1 + {1.0 - action.maximum!r}*({ratio}))"
+    return ratio
 
 
 def joining_text(
@@ -92,22 +142,15 @@ def joining_text(
     drugs: Sequence[Drug],
 ) -> str:
     """Antimony of the main module `study`, and of `untreated`, the core alone."""
-    hooks = hooks_of(drugs)
+    hooks = hooks_of(drugs, targets)
     ports = ", ".join(core.ports)
     lines = ["model untreated()", f"  var {ports};", *(f"  {port} = 0;" for port in core.ports)]
     lines += [f"  {CORE}: {core.module}({ports});", "end", ""]
     lines += ["model study()", f"  var {ports};"]
     for drug in drugs:
-        if drug.pk is not None:
-            concentration = f"{drug.prefix}_{drug.pk.concentration}"
-            lines.append(f"  var {concentration};")
-            lines.append(f"  {drug.prefix}: {drug.pk.model}({concentration});")
+        lines += kinetics_lines(drug)
     for port in core.ports:
-        terms = [
-            f"{hook.concentration}/{hook.dissociation}"
-            for hook in hooks
-            if targets[hook.target].hook == port
-        ]
+        terms = [binding_term(hook) for hook in hooks if targets[hook.target].hook == port]
         lines.append(f"  {port} := {' + '.join(terms)};" if terms else f"  {port} = 0;")
     for hook in hooks:
         if targets[hook.target].hook not in core.ports:
@@ -122,6 +165,14 @@ def joining_text(
         if drug.pk is not None:
             lines += _followed(drug.prefix, drug.pk)
     return "\n".join([*lines, "end", ""])
+
+
+def kinetics_lines(drug: Drug) -> list[str]:
+    """Lines that put the kinetics of a drug into a model; what it lets others read is named."""
+    if drug.pk is None:
+        return []
+    signals = ", ".join(f"{drug.prefix}_{signal}" for signal in drug.pk.signals)
+    return [f"  var {signals};", f"  {drug.prefix}: {drug.pk.model}({signals});"]
 
 
 #: What a parameter is called whose value is only the start of what it is in time.
@@ -148,6 +199,19 @@ def _followed(prefix: str, pk: Pk) -> list[str]:
     return lines
 
 
+def kinetics_text(catalog: Catalog, drugs: Sequence[Drug]) -> list[Fragment]:
+    """Antimony that holds the kinetic modules of the drugs, each module once."""
+    kinetics = {drug.pk.model: drug.pk for drug in drugs if drug.pk}
+    names = {name for pk in kinetics.values() for name in pk.fragments}
+    paths = [f"{FOLDER}/{name}.ant" for name in sorted(names)]
+    paths += [f"models/pk/{name}.ant" for name, pk in sorted(kinetics.items()) if not pk.fragments]
+    found = [Fragment(text, shown_path(file)) for text, file in map(catalog.text, paths)]
+    for model, pk in sorted(kinetics.items()):
+        if pk.fragments:
+            found.append(Fragment(joined_module(catalog, pk.fragments), model))
+    return found
+
+
 def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) -> Assembly:
     """Join core, situation and drugs.
 
@@ -172,11 +236,9 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
     targets = {name: catalog.target(name) for name in sorted(names)}
 
     paths = [core.fragment, situation.fragment]
-    paths += [
-        f"models/pk/{model}.ant" for model in sorted({drug.pk.model for drug in drugs if drug.pk})
-    ]
     main = joining_text(core, situation, targets, drugs)
     fragments = [Fragment(text, shown_path(file)) for text, file in map(catalog.text, paths)]
+    fragments += kinetics_text(catalog, drugs)
     fragments.append(Fragment(main, "joined model"))
 
     sbml = flatten(fragments, "study")
@@ -203,5 +265,5 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
         own = f"{CORE}_{target.hook}_partition"
         if "tissue_partition" in target.parameters and own in system.parameters:
             defaults[own] = target.parameters["tissue_partition"].value
-    hooks = hooks_of(drugs)
+    hooks = hooks_of(drugs, targets)
     return Assembly(core_system, system, main, sbml, defaults, varied, hooks)

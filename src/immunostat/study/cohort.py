@@ -8,8 +8,8 @@ seed and his number alone, so a larger trial holds the smaller one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,8 @@ class Cohort:
         Number of candidates that were examined.
     rejected
         Why candidates were left out: reason -> how many (a candidate counts at his first reason).
+    bioavailability
+        Fraction absorbed by drug and route, where patients differ in it. Each (patient,).
     """
 
     numbers: IntArray
@@ -63,6 +65,7 @@ class Cohort:
     initial_states: FloatArray
     n_candidates: int
     rejected: Mapping[str, int]
+    bioavailability: Mapping[tuple[str, str], FloatArray] = field(default_factory=dict)
 
 
 def draw_cohort(
@@ -112,6 +115,10 @@ def draw_cohort(
         np.concatenate([part.initial_states for part in kept]),
         examined,
         dict(sorted(rejected.items(), key=lambda item: -item[1])),
+        {
+            key: np.concatenate([part.bioavailability[key] for part in kept])
+            for key in kept[0].bioavailability
+        },
     )
 
 
@@ -124,6 +131,7 @@ def _take(cohort: Cohort, index: IntArray) -> Cohort:
         cohort.initial_states[index],
         cohort.n_candidates,
         cohort.rejected,
+        {key: values[index] for key, values in cohort.bioavailability.items()},
     )
 
 
@@ -146,12 +154,9 @@ def _candidates(
     for parameter, covariate in situation.from_covariates.items():
         values[parameter] = columns[covariate]
     for drug in drugs:
-        if drug.pk is not None:
-            normals = streams.normal(seed, f"pk {drug.name}", numbers, len(drug.pk.parameters))
-            own = drug.pk.individual(columns, drug.pk.random_effects(normals))
-            for name, column in own.items():
-                values[f"{drug.prefix}_{name}"] = column
-                values[f"{drug.prefix}_{name}_{TYPICAL}"] = column
+        for name, column in draw_kinetics(drug, columns, numbers, seed).items():
+            values[f"{drug.prefix}_{name}"] = column
+            values[f"{drug.prefix}_{name}_{TYPICAL}"] = column
     if situation.trial_switch:
         values[situation.trial_switch] = 1.0
 
@@ -182,7 +187,35 @@ def _candidates(
     for i, state in enumerate(system.states):
         if state in core.states:
             initial[:, i] = rest[state]
-    return Cohort(numbers, covariates, parameters, initial, len(numbers), {})
+    absorbed = draw_bioavailability(drugs, columns, numbers, seed)
+    return Cohort(numbers, covariates, parameters, initial, len(numbers), {}, absorbed)
+
+
+def draw_kinetics(
+    drug: Drug, covariates: Mapping[str, FloatArray], numbers: IntArray, seed: int
+) -> dict[str, FloatArray]:
+    """Kinetic parameters of patients by name; none for a drug without kinetics. Each (patient,)."""
+    if drug.pk is None:
+        return {}
+    normals = streams.normal(seed, f"pk {drug.name}", numbers, len(drug.pk.parameters))
+    return drug.pk.individual(covariates, drug.pk.random_effects(normals))
+
+
+def draw_bioavailability(
+    drugs: Sequence[Drug], covariates: Mapping[str, FloatArray], numbers: IntArray, seed: int
+) -> dict[tuple[str, str], FloatArray]:
+    """Fraction absorbed by drug and route, where patients differ in it. Each (patient,)."""
+    found = {}
+    for drug in drugs:
+        for route in drug.routes.values():
+            own = route.bioavailability
+            if own is None or not (own.log_variance or own.covariates):
+                continue
+            scores = streams.normal(seed, f"absorbed {drug.name} {route.name}", numbers, 1)[:, 0]
+            typical = own.typical(covariates, len(numbers))
+            values = own.individual(typical, np.sqrt(own.log_variance) * scores)
+            found[drug.name, route.name] = np.clip(values, 0.0, None)
+    return found
 
 
 def columns_of(covariates: pd.DataFrame) -> dict[str, FloatArray]:

@@ -59,6 +59,7 @@ def _doses(regimens: Sequence[Regimen], simulation: Simulation) -> list[tuple[ob
             dose.amount,
             dose.unit,
             dose.per_kg,
+            dose.per_m2,
         )
         for regimen in regimens
         for dose in regimen.doses(simulation.study.duration_day)

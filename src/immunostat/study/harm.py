@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from immunostat.base.errors import InputError
 from immunostat.base.units import convert
 from immunostat.catalog.cards import SideEffectCard
 from immunostat.engine.problem import IntArray
@@ -67,6 +68,11 @@ def hazard_of(card: SideEffectCard) -> Hazard:
             reference = float(card.reference.get(driver.covariate, 0.0))
             covariates.append(
                 CovariateDriver(driver.covariate, form, driver.effect, reference, per)
+            )
+        elif driver.drug is not None:
+            raise InputError(
+                f"side effect '{card.name}': a driver by drug ({driver.drug}) is not supported yet",
+                remedy="drive the hazard by a state that the drug changes",
             )
         elif driver.state is not None:
             states.append(

@@ -69,8 +69,28 @@ def assumptions(catalog: Catalog, cards: Sequence[CardName]) -> pd.DataFrame:
                     "card": f"{folder}/{name}",
                 }
             )
+    rows += [row for folder, name in cards if folder == "drugs" for row in _left_out(catalog, name)]
     columns = ["name", "value", "unit", "evidence", "checked", "because", "source", "where", "card"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _left_out(catalog: Catalog, drug: str) -> Iterator[dict[str, object]]:
+    """A row for each target of a drug with kinetics that the immune core does not know yet."""
+    found = catalog.drug(drug)
+    for target, action in found.targets.items() if found.pk else ():
+        if catalog.target(target).hook is None or action.affinity is None:
+            yield {
+                "name": f"targets.{target}",
+                "value": 0.0,
+                "unit": "1",
+                "evidence": "assumed",
+                "checked": False,
+                "because": f"{catalog.target(target).title} is not part of the immune core yet: "
+                f"what {drug} does there is left out",
+                "source": "",
+                "where": "",
+                "card": f"drugs/{drug}",
+            }
 
 
 def _value(keys: FactKeys) -> tuple[float, str]:
@@ -105,7 +125,7 @@ def _keys(part: object) -> Iterator[str]:
 
 def source_records(catalog: Catalog, keys: Sequence[str]) -> list[dict[str, str]]:
     """Each source as a reader wants it: key, one line, BibTeX, address."""
-    sources = catalog.sources()
+    sources = {key: catalog.source(key) for key in keys}
     return [
         {
             "key": key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from immunostat.base.errors import InputError
 from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.model_cards import CoreCard, SituationCard
 from immunostat.study.assemble import Assembly
@@ -81,4 +82,10 @@ def _all(
     for effect in side_effects:
         for driver in effect.drivers:
             if driver.state is not None:
+                if driver.state not in assembly.system.names:
+                    raise InputError(
+                        f"side effect '{effect.name}' reads '{driver.state}', which situation "
+                        f"'{situation.name}' does not have",
+                        remedy="name the side effects of the study under 'side_effects'",
+                    )
                 yield Output(driver.state, driver.state, "1", "course")

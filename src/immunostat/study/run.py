@@ -19,16 +19,17 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from immunostat.base.errors import InputError
 from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.lookup import Catalog, packaged_catalog
-from immunostat.catalog.model_cards import CoreCard, SituationCard
+from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule, Tolerance
 from immunostat.engine.solution import Status, Trajectories
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.study import ledger, summaries
 from immunostat.study.assemble import Assembly, assemble
-from immunostat.study.cohort import Cohort, draw_cohort, observe
+from immunostat.study.cohort import Cohort, columns_of, draw_cohort, observe
 from immunostat.study.comparison import comparison
 from immunostat.study.harm import side_effect_tables
 from immunostat.study.outputs import SAMPLE_EVERY_DAY, Output, outputs_of
@@ -186,7 +187,9 @@ def simulate(
     situation = catalog.situation(study.situation)
     core = catalog.core(situation.core)
     side_effects = tuple(catalog.side_effect(name) for name in study.side_effects)
-    drugs = study.drugs
+    population = catalog.population(study.population.name)
+    in_start = drugs_in_start(study, population)
+    drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
     tolerance = Tolerance(study.relative_tolerance, ABSOLUTE_TOLERANCE)
     with clock.stage("join the model"):
         assembly = assemble(catalog, situation, drugs)
@@ -195,7 +198,7 @@ def simulate(
         cohort = draw_cohort(
             assembly,
             situation,
-            catalog.population(study.population.name),
+            population,
             drugs,
             study.population.n_patients,
             study.population.seed,
@@ -208,14 +211,23 @@ def simulate(
     arms = arms if untreated else (*arms, REFERENCE_ARM)
     times = sample_times(study)
     weight = cohort.covariates["weight"].to_numpy(np.float64)
+    surface = columns_of(cohort.covariates).get("bsa")
     with clock.stage("doses"):
         schedule = joined(
             [
                 schedule_for(
                     assembly.system,
-                    study.background if arm == REFERENCE_ARM else study.regimens(arm),
+                    [
+                        regimen
+                        for regimen in (
+                            study.background if arm == REFERENCE_ARM else study.regimens(arm)
+                        )
+                        if regimen.drug.name not in in_start
+                    ],
                     study.duration_day,
                     weight,
+                    cohort.bioavailability,
+                    surface,
                 )
                 for arm in arms
             ]
@@ -253,6 +265,28 @@ def simulate(
         for arm in arms:
             simulation.visits[arm] = observed_visits(simulation, arm)
     return simulation
+
+
+def drugs_in_start(study: Study, population: PopulationCard) -> frozenset[str]:
+    """Background drugs whose effect is part of the state in which patients enter.
+
+    Raises
+    ------
+    InputError
+        An arm doses such a drug on top, which would count its effect twice.
+    """
+    if population.background is None:
+        return frozenset()
+    drug = population.background.drug
+    for arm, regimens in study.arms.items():
+        for regimen in regimens:
+            if regimen.drug.name == drug:
+                raise InputError(
+                    f"arm '{arm}' doses {drug}, which population '{population.name}' already takes",
+                    regimen.place,
+                    "write it under 'background'; its effect is in the patients' starting state",
+                )
+    return frozenset({drug})
 
 
 def sample_times(study: Study) -> FloatArray:

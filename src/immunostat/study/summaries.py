@@ -171,9 +171,8 @@ def activity_profile(simulation: Simulation) -> pd.DataFrame:
     """Each part of the immune response under each arm, relative to the same patient without it.
 
     The ratio is of time averages from the middle of the study on, when treatment has had time to
-    work. Suppressed or stimulated: the median patient changes by more than the card's threshold and
-    so do three quarters of patients in direction; mixed: more than a quarter of the patients each
-    way beyond the threshold.
+    work. Suppressed or stimulated: the median patient changes by more than the core card's
+    threshold; mixed: more than a quarter of the patients each way beyond the threshold.
     """
     threshold = simulation.core.profile_threshold.value
     late = simulation.times >= simulation.study.duration_day / 2

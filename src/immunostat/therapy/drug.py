@@ -27,6 +27,7 @@ class EffectForm(StrEnum):
     PROPORTIONAL = "proportional"  #: times 1 + effect * indicator
     FACTOR = "factor"  #: times effect ** indicator
     EXPONENTIAL = "exponential"  #: times exp(effect * (covariate - reference))
+    LINEAR = "linear"  #: times 1 + effect * (covariate - reference)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class CovariateEffect:
             return np.asarray(1.0 + self.effect * values, dtype=np.float64)
         if self.form is EffectForm.FACTOR:
             return np.asarray(self.effect**values, dtype=np.float64)
+        if self.form is EffectForm.LINEAR:
+            return np.asarray(1.0 + self.effect * (values - self.reference), dtype=np.float64)
         return np.asarray(np.exp(self.effect * (values - self.reference)), dtype=np.float64)
 
 
@@ -87,6 +90,7 @@ class PkParameter:
         The inside unit.
     log_variance
         Variance of the normal random effect on the logarithm; 0 where patients do not differ.
+        Of the random effect that is added, in the square of `unit`, if `is_normal`.
     covariates
         Effects that multiply the typical value.
     fact
@@ -99,6 +103,7 @@ class PkParameter:
     fact: Fact
     log_variance: float = 0.0
     covariates: tuple[CovariateEffect, ...] = ()
+    is_normal: bool = False
 
     def typical(self, covariates: Mapping[str, FloatArray], n_patients: int) -> FloatArray:
         """Value of patients with these covariates and no random effect.
@@ -121,6 +126,12 @@ class PkParameter:
                 values = values * effect.factor(covariates[effect.covariate])
         return values
 
+    def individual(self, typical: FloatArray, random_effects: FloatArray) -> FloatArray:
+        """Values of patients from their typical values and random effects. Shape (patient,)."""
+        if self.is_normal:
+            return typical + random_effects
+        return typical * np.exp(random_effects)
+
 
 @dataclass(frozen=True)
 class Route:
@@ -136,8 +147,10 @@ class Route:
         Duration of the zero-order input into that state, day; 0 for at once.
     bioavailability
         Fraction that arrives, as a parameter with spread; None means all.
-    over_fact
-        Where `over_day` came from.
+    lag_day
+        Time between the dose and the start of its input, day.
+    over_fact, lag_fact
+        Where the times came from.
     """
 
     name: str
@@ -145,17 +158,35 @@ class Route:
     over_day: float = 0.0
     bioavailability: PkParameter | None = None
     over_fact: Fact | None = None
+    lag_day: float = 0.0
+    lag_fact: Fact | None = None
 
 
 @dataclass(frozen=True)
 class TargetAction:
-    """What a drug does to one target: `affinity` is the dissociation constant, nmol/L."""
+    """What a drug does to one target.
+
+    Parameters
+    ----------
+    affinity
+        Dissociation constant, IC50 or EC50, nmol/L.
+    maximum
+        Largest effect as a fraction; None for all of it.
+    hill
+        Slope of the effect.
+    fraction_unbound
+        Free share of the concentration, where the affinity is of the free drug.
+    """
 
     target: str
     action: str
     affinity: float | None = None
     fact: Fact | None = None
     note: str = ""
+    maximum: float | None = None
+    hill: float = 1.0
+    fraction_unbound: float = 1.0
+    more_facts: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,14 +208,20 @@ class Pk:
     Parameters
     ----------
     model
-        Name of the fragment in ``models/pk``.
+        Name of the Antimony module: that of the joined fragments, or of ``models/pk/MODEL.ant``.
+    fragments
+        The fragments that are joined; none for a model of the drug's own.
     parameters
         By name, in the order of the card.
     covariance
         Covariances of the random effects on the log scale, order of `parameters`. Shape
         (parameter, parameter).
     concentration
-        Name of the fragment's concentration, nmol/L.
+        Name of the model's concentration, nmol/L.
+    molar_mass
+        Of what the concentration measures, g/mol.
+    signals
+        What the model of the kinetics lets others read, in the order of its ports.
     """
 
     model: str
@@ -196,6 +233,10 @@ class Pk:
     proportional_error: Fact | None = None
     additive_error_nmol_per_l: float = 0.0
     additive_error: Fact | None = None
+    fragments: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ("concentration",)
+    molar_mass: float = 0.0
+    molar_mass_fact: Fact | None = None
 
     def individual(
         self, covariates: Mapping[str, FloatArray], random_effects: FloatArray
@@ -225,7 +266,7 @@ class Pk:
             )
         n = len(random_effects)
         return {
-            name: parameter.typical(covariates, n) * np.exp(random_effects[:, i])
+            name: parameter.individual(parameter.typical(covariates, n), random_effects[:, i])
             for i, (name, parameter) in enumerate(self.parameters.items())
         }
 
@@ -287,6 +328,8 @@ class Drug:
         By name of the target.
     regimens
         Labelled regimens by situation.
+    iu_per_nmol
+        Activity of an amount, for doses in international units; None if the card has none.
     """
 
     name: str
@@ -303,6 +346,8 @@ class Drug:
     boxed_harms: tuple[str, ...] = ()
     atc: str = ""
     source_keys: tuple[str, ...] = ()
+    iu_per_nmol: float | None = None
+    specific_activity_fact: Fact | None = None
 
     @property
     def prefix(self) -> str:
@@ -316,20 +361,26 @@ class Drug:
     def facts(self) -> Iterator[Fact]:
         """Every number of the drug that a simulation can rest on."""
         yield self.molar_mass_fact
+        if self.specific_activity_fact:
+            yield self.specific_activity_fact
         if self.pk:
+            if self.pk.molar_mass_fact:
+                yield self.pk.molar_mass_fact
             for parameter in self.pk.parameters.values():
                 yield from _parameter_facts(parameter)
             for fact in (self.pk.proportional_error, self.pk.additive_error):
                 if fact:
                     yield fact
         for route in self.routes.values():
-            if route.over_fact:
-                yield route.over_fact
+            for own in (route.over_fact, route.lag_fact):
+                if own:
+                    yield own
             if route.bioavailability:
                 yield from _parameter_facts(route.bioavailability)
         for action in self.targets.values():
             if action.fact:
                 yield action.fact
+            yield from action.more_facts
 
 
 def _parameter_facts(parameter: PkParameter) -> Iterator[Fact]:

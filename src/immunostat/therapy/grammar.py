@@ -6,7 +6,7 @@
     phase    = [dose] {route | "over" duration | timing | "for" length | "from" time | "until" time}
     timing   = "once" | "daily" | "twice daily" | "weekly" | "every" duration | "at" times
              | "on days" days "of" number
-    length   = duration | number ("cycles" | "doses")
+    length   = duration | number ("cycles" | "doses") | number "of" number "days"
 
 A phase after ``then`` takes what it does not say from the phase before. Times count from the start
 of treatment: week 0 is the first dose. Days of a cycle count from 1.
@@ -55,6 +55,7 @@ def parse_regimen(
     find_drug: Callable[[str], Drug],
     situation: str = "",
     place: Place | None = None,
+    default_route: str | None = None,
 ) -> Regimen:
     """The regimen that a line of plain words says.
 
@@ -68,6 +69,8 @@ def parse_regimen(
         Whose labelled regimen the word ``label`` means.
     place
         File and line for errors.
+    default_route
+        Taken where the line names no route; None refuses such a line.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def parse_regimen(
         return _label(reader, drug, find_drug, situation)
     phases: list[Phase] = []
     maximum: Amount | None = None
-    before = _Clauses()
+    before = _Clauses(route=default_route)
     while True:
         clauses, cap = _clauses(reader, drug)
         maximum = cap or maximum
@@ -162,8 +165,8 @@ def _clauses(reader: Reader, drug: Drug) -> tuple[_Clauses, Amount | None]:
             continue
         if reader.takes("maximum", "max"):
             maximum = reader.dose()
-            if maximum.per_kg:
-                reader.fail("a maximum is not per kg", "for example 'maximum 800 mg'")
+            if maximum.per_kg or maximum.per_m2:
+                reader.fail("a maximum is not per kg or per m2", "for example 'maximum 800 mg'")
         elif not (_route(reader, drug, said) or _timing(reader, said) or _span(reader, said)):
             _unknown(reader, drug)
     return said, maximum
@@ -259,6 +262,13 @@ def _span(reader: Reader, said: _Clauses) -> bool:
         elif reader.peek().kind == "number" and reader.word(1) in ("dose", "doses"):
             said.n_doses = reader.whole("the number of doses", "for 5 doses")
             reader.at += 1
+        elif reader.peek().kind == "number" and reader.word(1) == "of":
+            n = reader.whole("the number of days", "for 21 of 28 days")
+            reader.at += 1
+            length = reader.whole("the length of the cycle", "for 21 of 28 days")
+            if not reader.takes("days", "day") or n > length:
+                reader.fail("these are no days of a cycle", "for example 'for 21 of 28 days'")
+            said.cycle = Cycle(tuple(range(1, n + 1)), length)
         else:
             said.length_day = reader.duration("the length", "for 7 days")
     elif reader.takes("from", "starting", "start"):

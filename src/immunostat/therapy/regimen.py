@@ -17,14 +17,16 @@ SAME_TIME_DAY = 1e-6
 
 @dataclass(frozen=True)
 class Amount:
-    """A quantity of drug as written: ``40 mg``, ``8 mg/kg``."""
+    """A quantity of drug as written: ``40 mg``, ``8 mg/kg``, ``1.3 mg/m^2``."""
 
     value: float
     unit: str
     per_kg: bool = False
+    per_m2: bool = False
 
     def __str__(self) -> str:
-        return f"{self.value:.12g} {self.unit}{'/kg' if self.per_kg else ''}"
+        per = "/kg" if self.per_kg else "/m^2" if self.per_m2 else ""
+        return f"{self.value:.12g} {self.unit}{per}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class DoseEvent:
     time_day
         Start of the dose, day from the start of treatment.
     amount
-        In `unit`, or in `unit` per kg of body weight if `per_kg`.
+        In `unit`, or in `unit` per kg of body weight if `per_kg`, or per m^2 of body surface if
+        `per_m2`.
     infusion_day
         Length of the infusion, day; 0 for a dose given at once.
     maximum
@@ -63,6 +66,7 @@ class DoseEvent:
     route: str
     drug: str
     maximum: float | None = None
+    per_m2: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,7 @@ class Regimen:
                     phase.route,
                     self.drug.name,
                     maximum,
+                    phase.dose.per_m2,
                 )
                 for phase in self.phases
                 for time in phase.times(duration_day)

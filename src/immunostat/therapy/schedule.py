@@ -38,10 +38,10 @@ class _Action:
 
 @dataclass(frozen=True)
 class _Dose:
-    """What one dose means inside: nmol or nmol per kg, and its cap in nmol."""
+    """What one dose means inside: nmol, nmol per kg or nmol per m^2, and its cap in nmol."""
 
     amount: float
-    per_kg: bool
+    per: str
     maximum: float
     drug: str
     route: str
@@ -49,19 +49,23 @@ class _Dose:
 
 
 def _in_nmol(drug: Drug, event: DoseEvent, regimen: Regimen) -> _Dose:
-    if event.unit == "IU":
-        raise InputError(
-            f"doses of {drug.name} in IU cannot be turned into an amount",
-            regimen.place,
-            "write the dose as a mass, for example 'mg'",
+    if event.unit.endswith("IU"):
+        if drug.iu_per_nmol is None:
+            raise InputError(
+                f"doses of {drug.name} in IU cannot be turned into an amount",
+                regimen.place,
+                "write the dose as a mass, for example 'mg', or give the card a specific_activity",
+            )
+        per_unit = convert(1.0, event.unit, "IU", what="dose") / drug.iu_per_nmol
+    else:
+        per_unit = convert(
+            1.0, event.unit, "nmol", molar_mass=drug.molar_mass, what="dose", place=regimen.place
         )
-    per_unit = convert(
-        1.0, event.unit, "nmol", molar_mass=drug.molar_mass, what="dose", place=regimen.place
-    )
     maximum = np.inf if event.maximum is None else event.maximum * per_unit
     bioavailability = drug.routes[event.route].bioavailability
     fraction = 1.0 if bioavailability is None else bioavailability.value
-    return _Dose(event.amount * per_unit, event.per_kg, maximum, drug.name, event.route, fraction)
+    per = "kg" if event.per_kg else "m2" if event.per_m2 else ""
+    return _Dose(event.amount * per_unit, per, maximum, drug.name, event.route, fraction)
 
 
 def _plan(regimens: Sequence[Regimen], duration_day: float) -> tuple[list[_Action], list[_Dose]]:
@@ -78,21 +82,36 @@ def _plan(regimens: Sequence[Regimen], duration_day: float) -> tuple[list[_Actio
             continue
         for event in regimen.doses(duration_day):
             route = drug.routes[event.route]
-            key = (drug.name, event.route, event.amount, event.unit, event.per_kg, event.maximum)
+            per = (event.per_kg, event.per_m2)
+            key = (drug.name, event.route, event.amount, event.unit, *per, event.maximum)
             if key not in known:
                 known[key] = len(doses)
                 doses.append(_in_nmol(drug, event, regimen))
             state, over = drug.state(event.route), event.infusion_day or route.over_day
-            actions.append(_Action(event.time_day, known[key], state, over, 1.0))
-            if over and event.time_day + over < duration_day:
-                actions.append(_Action(event.time_day + over, known[key], state, over, -1.0))
+            start = event.time_day + route.lag_day
+            actions.append(_Action(start, known[key], state, over, 1.0))
+            if over:
+                actions.append(_Action(start + over, known[key], state, over, -1.0))
     return sorted(actions, key=lambda action: (action.time, action.sign)), doses
 
 
 def _amounts(
-    doses: Sequence[_Dose], weight_kg: FloatArray, bioavailability: Bioavailability
+    doses: Sequence[_Dose],
+    weight_kg: FloatArray,
+    bioavailability: Bioavailability,
+    bsa_m2: FloatArray | None,
 ) -> FloatArray:
     """What arrives of each dose in each patient. Shape (patient, dose), nmol."""
+    if bsa_m2 is None and any(dose.per == "m2" for dose in doses):
+        raise InputError(
+            "doses per m2 need the body surface of patients, which this population lacks",
+            remedy="add the covariate 'bsa' to the population, or write the dose in mg or mg/kg",
+        )
+    sizes: dict[str, FloatArray | float] = {
+        "": 1.0,
+        "kg": weight_kg,
+        "m2": 1.0 if bsa_m2 is None else bsa_m2,
+    }
     if not np.all(np.isfinite(weight_kg)) or np.any(weight_kg <= 0):
         first = int(np.flatnonzero(~(np.isfinite(weight_kg) & (weight_kg > 0)))[0])
         raise RangeError(
@@ -100,7 +119,7 @@ def _amounts(
         )
     amounts = np.empty((len(weight_kg), len(doses)))
     for i, dose in enumerate(doses):
-        given = np.minimum(dose.amount * (weight_kg if dose.per_kg else 1.0), dose.maximum)
+        given = np.minimum(dose.amount * sizes[dose.per], dose.maximum)
         fraction = bioavailability.get((dose.drug, dose.route), dose.fraction)
         if np.ndim(fraction) and np.shape(fraction) != weight_kg.shape:
             raise ShapeError(
@@ -116,6 +135,7 @@ def events(
     duration_day: float,
     weight_kg: float,
     bioavailability: Bioavailability | None = None,
+    bsa_m2: float | None = None,
 ) -> list[Event]:
     """Events of one patient, ascending in time.
 
@@ -142,7 +162,9 @@ def events(
         A dose has a unit that does not convert to nmol.
     """
     actions, doses = _plan(regimens, duration_day)
-    amounts = _amounts(doses, np.array([weight_kg], dtype=np.float64), bioavailability or {})[0]
+    surface = None if bsa_m2 is None else np.array([bsa_m2], dtype=np.float64)
+    weight = np.array([weight_kg], dtype=np.float64)
+    amounts = _amounts(doses, weight, bioavailability or {}, surface)[0]
     return [
         Event(a.time, Action.RATE, a.target, float(a.sign * amounts[a.dose] / a.over_day))
         if a.over_day
@@ -157,6 +179,7 @@ def schedule_for(
     duration_day: float,
     weight_kg: FloatArray,
     bioavailability: Bioavailability | None = None,
+    bsa_m2: FloatArray | None = None,
 ) -> Schedule:
     """Events of all patients of an arm: equal times, amounts by weight and bioavailability.
 
@@ -172,6 +195,8 @@ def schedule_for(
         Shape (patient,).
     bioavailability
         By drug and route, shape (patient,) or one number; the typical value where missing.
+    bsa_m2
+        Body surface, needed by doses per m^2. Shape (patient,).
 
     Raises
     ------
@@ -189,7 +214,8 @@ def schedule_for(
             f"model '{system.name}' has no state {', '.join(missing)} to receive the doses",
             remedy="compose the model with the drugs of the arm",
         )
-    amounts = _amounts(doses, np.asarray(weight_kg, dtype=np.float64), bioavailability or {})
+    weight = np.asarray(weight_kg, dtype=np.float64)
+    amounts = _amounts(doses, weight, bioavailability or {}, bsa_m2)
     scale = np.array([a.sign / a.over_day if a.over_day else 1.0 for a in actions])
     values = amounts[:, [action.dose for action in actions]] * scale
     kinds = [int(Action.RATE if action.over_day else Action.ADD) for action in actions]

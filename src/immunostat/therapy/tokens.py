@@ -169,7 +169,7 @@ class Reader:
         return tuple(found)
 
     def dose(self) -> Amount:
-        """``40 mg``, ``8 mg/kg``, ``8 mg per kg``."""
+        """``40 mg``, ``8 mg/kg``, ``8 mg per kg``, ``1.3 mg/m2``."""
         example = "40 mg"
         start = self.peek()
         value = self.number("the dose", example)
@@ -181,17 +181,18 @@ class Reader:
             near = near_matches(token.text, AMOUNTS)
             self.fail(f"'{token.text}' is not a unit of dose; {near}", remedy, token, UnitError)
         self.at += 1
-        per_kg = False
+        per_kg, per_m2 = False, False
         if self.takes_sign("/") or self.takes("per"):
             per = self.peek()
-            if not self.takes("kg"):
+            per_kg = self.takes("kg")
+            per_m2 = not per_kg and self.takes("m2", "m^2", "m²")
+            if not (per_kg or per_m2):
                 self.fail(
-                    "doses are given in total or per kg of body weight",
-                    "for example '8 mg/kg'; doses per body surface are not supported",
+                    "doses are given in total, per kg of body weight or per m2 of body surface",
+                    "for example '8 mg/kg' or '1.3 mg/m2'",
                     per,
                     UnitError,
                 )
-            per_kg = True
         if value <= 0:
             self.fail("the dose should be above 0", f"for example '{example}'", start)
-        return Amount(value, AMOUNTS[token.text], per_kg)
+        return Amount(value, AMOUNTS[token.text], per_kg, per_m2)

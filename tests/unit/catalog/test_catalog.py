@@ -93,7 +93,7 @@ def test_a_wrong_unit_is_refused_with_its_line(own):
         ("modality: antibody", "modality: antibdy", "allowed: "),
         ("direction: suppressant", "directon: suppressant", "did you mean 'direction'"),
         ("evidence: fitted", "evidence: assumed", "needs the key 'because'"),
-        ("value: 0.0244", "value: -1", "greater than or equal to 0"),
+        ("value: 0.0244", "value: -1", "below zero"),
         ("value: 0.0244", "value: yes", "does not fit"),
         ("value: 0.0244", "value: true", "does not fit"),
         ("name: adalimumab", "name: other", "rename the file"),

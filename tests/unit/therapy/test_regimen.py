@@ -102,7 +102,7 @@ def test_names_with_hyphens_may_be_written_with_blanks():
         ("examplumab 40 subcutaneous weekly", UnitError, "character 12 '40'", "'40 mg'"),
         ("examplumab 40 mgg subcutaneous weekly", UnitError, "character 15 'mgg'", "'40 mg'"),
         ("examplumab 40 L subcutaneous weekly", UnitError, "not a unit of dose", "mg"),
-        ("examplumab 40 mg/m2 subcutaneous weekly", UnitError, "per kg", "8 mg/kg"),
+        ("examplumab 40 mg/m3 subcutaneous weekly", UnitError, "per kg", "8 mg/kg"),
         ("examplumab 40 mg every 2 weeks", InputError, "no route", "subcutaneous, intravenous"),
         ("samplizumab 40 mg oral weekly", InputError, "no route 'oral'", "intravenous"),
         ("examplumab -40 mg subcutaneous weekly", InputError, "negative", "40 mg"),

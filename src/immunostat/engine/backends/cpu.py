@@ -12,9 +12,10 @@ import numpy as np
 from immunostat.engine.driver import CONTROL_ROWS, N_LANE_COLUMNS, PATIENT, run_lanes
 from immunostat.engine.kernel import Kernel, make_kernel, new_block
 from immunostat.engine.layout import Layout
-from immunostat.engine.methods.rosenbrock import RODAS5P, Rosenbrock
+from immunostat.engine.methods.rosenbrock import RODAS5P
 from immunostat.engine.problem import EnsembleProblem, Tolerance
 from immunostat.engine.solution import Trajectories
+from immunostat.engine.writers import Method
 
 Progress = Callable[[int], None]
 
@@ -117,7 +118,7 @@ def solve_on_cpu(
     n_threads: int,
     progress: Progress | None,
     max_steps: int,
-    method: Rosenbrock = RODAS5P,
+    method: Method = RODAS5P,
     width: int | None = None,
 ) -> Trajectories:
     """Solve with compiled code; see `solve`. `width` overrides the lanes, for tests."""

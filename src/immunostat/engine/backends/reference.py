@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import symengine as se
 
+from immunostat.engine.methods.explicit_rk import TSIT5, ExplicitRungeKutta
 from immunostat.engine.methods.rosenbrock import RODAS5P, Rosenbrock
 from immunostat.engine.problem import Action, EnsembleProblem, Schedule, Tolerance
 from immunostat.engine.solution import Status, Trajectories
@@ -309,4 +310,31 @@ def dense_output(
     g = [np.asarray(weights) @ stages for weights in method.dense]
     inner = g[0] + theta * (g[1] + theta * g[2])
     result: FloatArray = (1 - theta) * states + theta * (new + (1 - theta) * inner)
+    return result
+
+
+def explicit_step(
+    plain: PlainSystem,
+    time: float,
+    states: FloatArray,
+    parameters: FloatArray,
+    inputs: FloatArray,
+    step: float,
+    method: ExplicitRungeKutta = TSIT5,
+) -> tuple[FloatArray, FloatArray]:
+    """One step as the textbook writes it; new states, and the stages. Shape (stage, state)."""
+    stages = np.zeros((method.n_stages, len(states)))
+    trial = states
+    for i in range(method.n_stages):
+        trial = states + step * np.asarray(method.a[i]) @ stages[:i] if i else states
+        stages[i] = plain.rates(time + method.c[i] * step, trial, parameters) + inputs
+    return trial, stages
+
+
+def dense_output_explicit(
+    states: FloatArray, stages: FloatArray, step: float, theta: float, method: ExplicitRungeKutta
+) -> FloatArray:
+    """States at the share `theta` of a step. Shape (state,)."""
+    powers = theta ** np.arange(1, len(method.dense[0]) + 1)
+    result: FloatArray = states + step * (np.asarray(method.dense) @ powers) @ stages
     return result

@@ -1,0 +1,1 @@
+"""Speed and error of the engine, beside others where they are installed."""
