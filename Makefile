@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench conformance biomodels format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,8 +25,15 @@ check: $(READY)  ## style, types, layers, and the quick tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow"
 
-bench: $(READY)  ## speed and error beside the reference
-	$(BIN)/python benchmarks/engine_population.py
+bench: $(READY)  ## time at equal error, beside other simulators
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python -m benchmarks.population
+
+conformance: $(READY)  ## the SBML Test Suite: make conformance SUITE=path/to/cases/semantic
+	$(BIN)/python benchmarks/conformance.py --suite "$(SUITE)" --page docs/reference/sbml-conformance.md
+
+biomodels: $(READY)  ## published immune models: make biomodels MODELS=path/to/them
+	$(BIN)/python benchmarks/biomodels.py --models "$(MODELS)" --page docs/reference/published-models.md
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -30,7 +30,6 @@ from immunostat.model.sbml import system_from_sbml
 
 ROOT = Path(__file__).resolve().parents[1]
 BESIDE = ROOT.parent / "shared" / "sbml-test-suite"
-PAGE = ROOT / "docs" / "reference" / "sbml-conformance.md"
 
 #: Tighter than any case asks for: what is tested is the reading, not the step control.
 TOLERANCE = Tolerance(1e-8, 1e-13)
@@ -263,8 +262,8 @@ def page(verdicts: Sequence[Verdict]) -> str:
     parts = [
         "# Conformance with SBML",
         "",
-        "This page is written by `make conformance`; `make biomodels` writes "
-        "[its sibling](published-models.md).",
+        "This page is written by `make conformance`; `make biomodels` writes",
+        "[published models](published-models.md).",
         "",
         "Every case of a copy of the [SBML Test Suite](https://github.com/sbmlteam/sbml-test-suite)"
         " is read, solved and",
@@ -302,22 +301,27 @@ def _listed(which: Sequence[str]) -> str:
 
 
 DECISIONS = """
-## What was decided where SBML leaves a choice, or this program goes its own way
+## What was decided where SBML leaves a choice
 
 - **Constraints** are not checked: they do not change a course. The model's `notes` say so, and
   `immunostat simulate` prints it.
-- **Algebraic rules** are solved for one variable each, in which they must be linear; others are refused.
+- **Algebraic rules** are solved for one variable each, in which they must be linear; others are
+  refused.
 - **Fast reactions** (removed from SBML in Level 3 Version 2) are refused.
 - **Events of equal priority** at the same time happen in an order drawn at random, from a stream
   that depends on the patient's number alone: a second run gives the same order.
 - **A sample at the time of an event** is taken after it; one at the time of a dose from a table of
   doses is taken before the dose.
-- **delay()** reads the course so far; before the start every quantity had its start value. It works
-  in the slow way alone, and `rateOf` of a delayed value is refused.
+- **delay()** reads the course so far; before the start every quantity had its start value, or what
+  its initial assignment says of that time. `rateOf` of a delayed value is refused.
 - **Triggers** are looked at four times in each step, and no step is longer than a hundredth of the
   course: an excursion shorter than that may be missed, unless it is a matter of time alone, as in
   `time >= 5`, which is landed on exactly.
-- **fbc** models that ask for an optimization are refused; charges and formulas of species are ignored.
+- **Chatter**, 20 times of events within a thousandth of the course, makes triggers with `<` and
+  `>` of states ask for more than the absolute tolerance from then on.
+- **Submodels** are joined by libsbml. A model may take submodels only from files beside it.
+- **fbc** models that ask for an optimization are refused; charges and formulas of species are
+  ignored.
 """
 
 

@@ -13,7 +13,7 @@ class _Writer:
     def __init__(self, system: OdeSystem) -> None:
         self.names = {name: f"x{i}" for i, name in enumerate(system.states)}
         self.names |= {name: f"p{i}" for i, name in enumerate(system.parameters)}
-        self.of_states: set[str] = set(self.names[name] for name in system.states)
+        self.of_states: set[str] = {self.names[name] for name in system.states}
         self.powers: dict[str, str] = {}
         #: Definitions that inputs alone decide (diffsol computes them once), and the others.
         self.fixed: list[str] = []

@@ -56,7 +56,7 @@ def network(n_states: int, seed: int = 1) -> OdeSystem:
 
 
 def network_problem(system: OdeSystem, n_patients: int, seed: int = 1) -> EnsembleProblem:
-    """Patients with 30 % spread in every parameter that is a turnover; a pulse every second week."""
+    """Patients with 30 % spread in every turnover; a pulse every second week."""
     rng = np.random.default_rng(seed)
     values = np.tile(system.defaults, (n_patients, 1))
     for i, name in enumerate(system.parameters):

@@ -7,12 +7,14 @@ against CVODE): the median over patients of the largest error over states and ti
 each state's size in the patient's course. Tools are run in turn, round after round, and each
 one's best time counts, so that a busy machine harms all alike.
 
-    python -m benchmarks.population [--quick] [--json FILE] [--plot FILE.svg|png] [--only NAME ...]
+    python -m benchmarks.population [--quick] [--json FILE] [--plot FILE.svg|png] [--page FILE]
+        [--only NAME ...]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 from benchmarks.contest import Reference, Task, make_reference, make_task
 from benchmarks.engine_figures import describe_machine, engine_figures
 from benchmarks.figures import draw
+from benchmarks.page import write_page
 from benchmarks.simulators import OTHERS, Immunostat, Missing, Simulator
 
 OWN_TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
@@ -34,8 +37,9 @@ Row = dict[str, Any]
 def main() -> None:
     """Run what was asked for and print it."""
     options = _options()
-    n_own, n_other, rounds = (2000, 20, 2) if options.quick else (8000, 60, 3)
-    task = make_task(n_own)
+    # runs of similar length: on a busy machine a short one finds a quiet moment more easily
+    n_own, n_other, rounds = (1000, 20, 2) if options.quick else (2000, 50, 5)
+    task = make_task(4 * n_own)
     reference = make_reference(task, min(200, n_own))
     simulators, missing = _simulators(task, options.only)
     print(f"{describe_machine()}\n24 states, 12 doses, 25 samples; one core; best of {rounds}\n")
@@ -55,6 +59,8 @@ def main() -> None:
         figures |= engine_figures(task, is_quick=options.quick)
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=1))
+    if options.page:
+        write_page(figures, Path(options.page))
     if options.plot:
         draw(figures, Path(options.plot))
 
@@ -64,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer patients and rounds")
     parser.add_argument("--json", help="write all figures to this file")
     parser.add_argument("--plot", help="draw to this .svg or .png file")
+    parser.add_argument("--page", help="write the documentation's page to this file")
     parser.add_argument("--only", nargs="*", choices=list(OTHERS), help="others to run")
     parser.add_argument("--contest-only", action="store_true", help="leave out the engine's own")
     return parser.parse_args()
@@ -117,7 +124,7 @@ def contest(
 def time_at(points: list[tuple[float, float]], error: float) -> float | None:
     """Time at an error, on a straight line in logarithms between the two points about it."""
     times: list[float] = []
-    for (time_a, error_a), (time_b, error_b) in zip(points, points[1:], strict=False):
+    for (time_a, error_a), (time_b, error_b) in itertools.pairwise(points):
         if min(error_a, error_b) <= error <= max(error_a, error_b) and error_a != error_b:
             share = math.log(error / error_a) / math.log(error_b / error_a)
             times.append(math.exp((1 - share) * math.log(time_a) + share * math.log(time_b)))

@@ -13,7 +13,7 @@ from immunostat.catalog.check import check_card
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.engine.problem import EnsembleProblem, Schedule, Tolerance
 from immunostat.engine.solve import solve
-from immunostat.study import exposure
+from immunostat.study import kinetic_people
 from immunostat.study.cohort import parameter_table
 from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.schedule import schedule_for
@@ -51,8 +51,8 @@ LINEAR = {
 NOT_AMOUNTS = {"treatment_time", "fading_time", "enzyme", "target", "metabolite"}
 
 
-def people_of(name: str, n: int = 4) -> exposure.People:
-    return exposure.draw_people(CATALOG, CATALOG.drug(name), "adults", n, 3)
+def people_of(name: str, n: int = 4) -> kinetic_people.People:
+    return kinetic_people.draw_people(CATALOG, CATALOG.drug(name), "adults", n, 3)
 
 
 def first_regimen(name: str):
@@ -92,7 +92,9 @@ def test_labelled_regimens_expand_to_doses(name):
         assert all(dose.amount > 0 for dose in doses)
         times = [dose.time_day for dose in doses]
         assert times == sorted(times)
-        assert parse_regimen(regimen.words(), lambda _: drug) == regimen
+        again = parse_regimen(regimen.words(), lambda _: drug).doses(365.0)
+        assert [dose.time_day for dose in again] == pytest.approx(times)
+        assert [dose.amount for dose in again] == [dose.amount for dose in doses]
 
 
 def right_hand_side(system, parameters, states):
@@ -125,11 +127,22 @@ def test_what_comes_in_is_in_the_body_or_eliminated(name):
 
 
 @pytest.mark.parametrize("name", KINETIC)
+def test_every_parameter_of_the_card_is_in_the_model_and_the_other_way_round(name):
+    drug = CATALOG.drug(name)
+    system = kinetic_people.kinetic_system(CATALOG, drug)
+    own = {f"{drug.prefix}_{parameter}" for parameter in drug.pk.parameters}
+    assert own <= set(system.parameters)
+    if drug.pk.fragments:
+        # what fragments share and no card sets
+        assert set(system.parameters) - own <= {f"{drug.prefix}_clearance_factor"}
+
+
+@pytest.mark.parametrize("name", KINETIC)
 def test_concentrations_are_positive_and_nobody_fails(name):
     people = people_of(name, 16)
     regimen = first_regimen(name)
     times = np.linspace(0.0, 84.0, 337)
-    found = exposure.concentrations(people, regimen, 56.0, times, threads=1)
+    found = kinetic_people.concentrations(people, regimen, 56.0, times, threads=1)
     assert found.is_ok.all()
     course = found.values[:, :, 0]
     # 1e-6 of the peak: what the tolerance of the solver leaves below zero
@@ -142,7 +155,7 @@ def test_concentrations_are_positive_and_nobody_fails(name):
 )
 def test_doses_of_a_linear_drug_add_up(name):
     people = people_of(name)
-    regimen = exposure.single_dose(first_regimen(name))
+    regimen = kinetic_people.single_dose(first_regimen(name))
     first = regimen.phases[0]
     start = first.at_day[0]
     later = replace(first, at_day=(start + 3.0,))
@@ -151,7 +164,7 @@ def test_doses_of_a_linear_drug_add_up(name):
 
     def course(phase):
         own = replace(regimen, phases=(phase,))
-        return exposure.concentrations(people, own, start + 4.0, times, threads=1).values
+        return kinetic_people.concentrations(people, own, start + 4.0, times, threads=1).values
 
     one, other, together = course(first), course(later), course(both)
     # 2e-4 of the peak: three solutions, each with a relative tolerance of 1e-5 a step

@@ -77,9 +77,12 @@ def test_tocilizumab_peak_is_that_of_its_label(simulation) -> None:
     assert peak == pytest.approx(known.value, rel=0.15)
 
 
-def test_adalimumab_trough_is_that_of_patients_on_methotrexate(simulation) -> None:
-    # Pouw 2015, measured, patients on methotrexate: median 7.4 ug/mL. 25 %: goal of the release.
-    known = check("adalimumab", "40 mg subcutaneous every 2 weeks", "trough", 7.4)
+@pytest.mark.parametrize("published", [7.4, 7.5])
+def test_adalimumab_trough_is_that_of_patients_on_methotrexate(simulation, published) -> None:
+    # Measured in patients on methotrexate: a cohort (Pouw 2015) and a phase III trial (week 24).
+    # They print medians and the goal speaks of a mean, which is higher where a few have much: the
+    # simulated median is a quarter below, see docs/science. 25 %: goal of the release.
+    known = check("adalimumab", "40 mg subcutaneous every 2 weeks", "trough", published)
     assert trough(simulation, "adalimumab", "adalimumab") == pytest.approx(known.value, rel=0.25)
 
 

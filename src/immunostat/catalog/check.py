@@ -159,6 +159,12 @@ def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterato
         yield from _attempt(
             partial(parse_regimen, f"{drug.name} {check.regimen}", lambda _: drug, "", place)
         )
+        if check.population is not None and check.population not in catalog.populations():
+            yield InputError(
+                f"population '{check.population}' is not in the catalog",
+                document.place(("exposure_checks", i, "population")),
+                near_matches(check.population, catalog.populations()),
+            )
         if check.quantity.startswith(("trough", "maximum", "mean concentration")):
             yield from _attempt(
                 partial(

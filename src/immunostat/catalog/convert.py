@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from immunostat.base.errors import InputError, Place, RangeError, UnitError, near_matches
+from immunostat.base.errors import InputError, Place, RangeError, UnitError
 from immunostat.base.facts import Fact
 from immunostat.base.units import COVARIATE_UNITS, INSIDE, Measure, convert, to_internal
 from immunostat.catalog.cards import CovariateCard, FactCard, all_facts
@@ -22,8 +22,8 @@ from immunostat.catalog.drug_cards import (
 from immunostat.catalog.fragments import (
     FragmentCard,
     chosen,
+    fit_fragments,
     module_name,
-    parameters_of,
     signals_of,
 )
 from immunostat.catalog.reader import Document
@@ -158,53 +158,10 @@ def _route(name: str, card: RouteCard, document: Document, molar_mass: float) ->
     return Route(name, card.into, over_day, bioavailability, over_fact, lag_day, lag_fact)
 
 
-def _fit_fragments(
-    card: PkCard, document: Document, fragments: Mapping[str, FragmentCard]
-) -> dict[str, tuple[str, str]]:
-    """Kind and fragment of each parameter, after a check that card and fragments fit."""
-    cards = chosen(card.fragments, fragments, document.place(("pk", "fragments")))
-    wanted = parameters_of(cards)
-    for name in card.parameters:
-        if name not in wanted:
-            owners = [own for own, other in fragments.items() if name in other.parameters]
-            remedy = near_matches(name, wanted)
-            if owners:
-                remedy = f"it belongs to {' and '.join(owners)}; add the fragment or remove it"
-            raise InputError(
-                f"no chosen fragment has a parameter '{name}'",
-                document.place(("pk", "parameters", name)),
-                remedy,
-            )
-    for name, (kind, owner) in wanted.items():
-        if name not in card.parameters:
-            unit = INSIDE["none" if kind == "signed" else kind][0]
-            raise InputError(
-                f"fragment '{owner}' needs the parameter '{name}'",
-                document.place(("pk", "parameters")),
-                f"add '{name}' with a unit like '{unit}'",
-            )
-    states = [state for own in cards.values() for state in own.states]
-    for route, own in card.routes.items():
-        if own.into not in states:
-            raise InputError(
-                f"route '{route}' leads into '{own.into}', which is no state of the fragments",
-                document.place(("pk", "routes", route, "into")),
-                f"states: {', '.join(states)}",
-            )
-    known = ["concentration", *(name for own in cards.values() for name in own.gives)]
-    if card.concentration not in known:
-        raise InputError(
-            f"no chosen fragment gives '{card.concentration}'",
-            document.place(("pk", "concentration")),
-            f"given: {', '.join(dict.fromkeys(known))}",
-        )
-    return wanted
-
-
 def _pk(
     card: PkCard, document: Document, molar_mass: float, fragments: Mapping[str, FragmentCard]
 ) -> Pk:
-    kinds = _fit_fragments(card, document, fragments) if card.fragments else {}
+    kinds = fit_fragments(card, document, fragments) if card.fragments else {}
     measured, measured_fact = molar_mass, None
     if card.concentration_molar_mass:
         path: tuple[str, ...] = ("pk", "concentration_molar_mass")

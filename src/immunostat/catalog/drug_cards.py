@@ -147,12 +147,14 @@ class ExposureCheckCard(FactCard):
 
     `independent` is false where the number comes from the analysis that the parameters come from.
     `comparable: false` keeps a number for readers out of the comparison; `note` says why.
+    `population` names the card of the people in whom it was measured, where there is one.
     """
 
     regimen: Text
     quantity: Text
     statistic: Text
     condition: str = ""
+    population: Name | None = None
     independent: bool | None = None
     comparable: bool = True
     low: Number | None = None

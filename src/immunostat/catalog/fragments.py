@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ConfigDict, Field, RootModel
 
 from immunostat.base.errors import InputError, Place, near_matches
+from immunostat.base.units import INSIDE
 from immunostat.catalog.cards import Card, Name, Text
-from immunostat.catalog.reader import parse_yaml, validated
+from immunostat.catalog.drug_cards import PkCard
+from immunostat.catalog.reader import Document, parse_yaml, validated
 
 if TYPE_CHECKING:
     from immunostat.catalog.lookup import Catalog
@@ -175,3 +177,53 @@ def parameters_of(cards: Mapping[str, FragmentCard]) -> dict[str, tuple[str, str
         for name, card in cards.items()
         for parameter, kind in card.parameters.items()
     }
+
+
+def fit_fragments(
+    card: PkCard, document: Document, fragments: Mapping[str, FragmentCard]
+) -> dict[str, tuple[str, str]]:
+    """Kind and fragment of each parameter, after a check that card and fragments fit.
+
+    Raises
+    ------
+    InputError
+        A parameter is missing or has no fragment, a route leads nowhere, or the concentration is
+        none that a fragment gives; with file, line and what is allowed.
+    """
+    cards = chosen(card.fragments, fragments, document.place(("pk", "fragments")))
+    wanted = parameters_of(cards)
+    for name in card.parameters:
+        if name not in wanted:
+            owners = [own for own, other in fragments.items() if name in other.parameters]
+            remedy = near_matches(name, wanted)
+            if owners:
+                remedy = f"it belongs to {' and '.join(owners)}; add the fragment or remove it"
+            raise InputError(
+                f"no chosen fragment has a parameter '{name}'",
+                document.place(("pk", "parameters", name)),
+                remedy,
+            )
+    for name, (kind, owner) in wanted.items():
+        if name not in card.parameters:
+            unit = INSIDE["none" if kind == "signed" else kind][0]
+            raise InputError(
+                f"fragment '{owner}' needs the parameter '{name}'",
+                document.place(("pk", "parameters")),
+                f"add '{name}' with a unit like '{unit}'",
+            )
+    states = [state for own in cards.values() for state in own.states]
+    for route, own in card.routes.items():
+        if own.into not in states:
+            raise InputError(
+                f"route '{route}' leads into '{own.into}', which is no state of the fragments",
+                document.place(("pk", "routes", route, "into")),
+                f"states: {', '.join(states)}",
+            )
+    known = ["concentration", *(name for own in cards.values() for name in own.gives)]
+    if card.concentration not in known:
+        raise InputError(
+            f"no chosen fragment gives '{card.concentration}'",
+            document.place(("pk", "concentration")),
+            f"given: {', '.join(dict.fromkeys(known))}",
+        )
+    return wanted

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from immunostat.cli import browse, doctor, exposure, studies
+from immunostat.cli import browse, doctor, exposure, models, studies
 from immunostat.cli.printing import NOTICE
 
 app = typer.Typer(
@@ -59,6 +59,7 @@ def _common(
 
 studies.add_to(app)
 exposure.add_to(app)
+models.add_to(app)
 browse.add_to(app)
 doctor.add_to(app)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from pathlib import Path
 
 import typer
 
@@ -46,7 +47,7 @@ def _engine() -> list[tuple[str, str]]:
     kept = "off"
     if folder is not None:
         files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-        size = sum(path.stat().st_size for path in files) / 1e6
+        size = sum(_size(path) for path in files) / 1e6
         kept = f"{folder} ({len(files)} files, {size:.1f} MB)"
     return [
         ("vector width", f"{native_width()} patients at a time in each thread"),
@@ -93,3 +94,11 @@ def add_to(app: typer.Typer) -> None:
     """Add the command of this module to the program."""
     text = f"What this installation can do.\n\nExample:  immunostat doctor\n\n{NOTICE}"
     app.command("doctor", help=text, rich_help_panel="The program")(doctor)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file of the cache; 0 if another run has just replaced it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

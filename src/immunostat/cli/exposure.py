@@ -34,7 +34,9 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", help="Folder, or file ending in .svg, .png or .csv."),
 ]
 validate = typer.Typer(
-    help=f"Predicted against published.\n\n{NOTICE}",
+    help=(
+        f"Predicted against published.\n\nExample:  immunostat validate pk tocilizumab\n\n{NOTICE}"
+    ),
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -132,7 +132,7 @@ def print_table(
         numbers = rows and all(isinstance(row[i], int | float) for row in rows)
         is_flag = rows and all(isinstance(row[i], bool) for row in rows)
         justify: Any = "right" if numbers and not is_flag else "left"
-        table.add_column(column, justify=justify, overflow="fold")
+        table.add_column(Text(column), justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     console.print(table)

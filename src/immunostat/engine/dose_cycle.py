@@ -14,7 +14,6 @@ import numpy as np
 
 from immunostat.base.errors import ModelError
 from immunostat.engine.problem import Action, EnsembleProblem, Event, IntArray, Schedule, Tolerance
-from immunostat.engine.solution import Status
 from immunostat.engine.solve import solve
 from immunostat.engine.steady_state import steady_state, uses_time
 from immunostat.model.expressions import free_names
@@ -184,20 +183,26 @@ class _Search:
         return solve(problem).values[:, 0]
 
     def after(self, rows: IntArray, values: FloatArray, times: FloatArray) -> FloatArray:
-        """States of cycles `rows` a time after a dose that was given at `values`."""
+        """States of cycles `rows` a time after a dose that was given at `values`.
+
+        Each stops at his own time, so that his steps do not depend on the others' times.
+        """
         grid, place = np.unique(times, return_inverse=True)
+        events = [
+            [*self.events[i], Event(float(time), Action.ADD, self.cycles[i].target, 0.0)]
+            for i, time in zip(rows, times, strict=True)
+        ]
         problem = EnsembleProblem(
             self.part,
             self.parameters[rows],
-            Schedule.of_events(self.part, [self.events[i] for i in rows]),
+            Schedule.of_events(self.part, events),
             grid,
             self.part.states,
             0.0,
             values,
         )
         found = solve(problem, tolerance=TOLERANCE)
-        result = found.values[np.arange(len(rows)), place.ravel()]
-        result[found.status != Status.OK] = np.nan
+        result: FloatArray = found.values[np.arange(len(rows)), place.ravel()]
         return result
 
     def run(self) -> tuple[FloatArray, FloatArray]:
@@ -226,7 +231,9 @@ class _Search:
             step = np.einsum("rij,rj->ri", inverse[rows], moved)
             new = values[rows] + step
             allowed = RELATIVE * np.abs(new) + OF_DOSE * self.dose[rows, None] + 1e-300
-            error = np.abs(step / allowed).max(axis=1)
+            # what moves although no step can change it has no steady state
+            error = np.maximum(np.abs(step), np.abs(moved)) / allowed
+            error = error.max(axis=1)
             # a step that does not shrink, or leads below zero: go on with doses from here
             is_below = ((new < -allowed) & (values[rows] >= 0)).any(axis=1)
             is_astray = ~np.isfinite(error) | is_below | (error > 0.5 * errors[rows])
@@ -258,8 +265,8 @@ class _Search:
         ends = self.after(all_rows, starts.reshape(-1, n), self.intervals[all_rows])
         ends = ends.reshape(len(rows), n + 1, n)
         slope = (ends[:, 1:] - ends[:, :1]) / step[:, :, None]
-        matrix = np.eye(n) - slope.transpose(0, 2, 1)
-        result = np.zeros_like(matrix)
+        matrix: FloatArray = np.eye(n) - slope.transpose(0, 2, 1)
+        result: FloatArray = np.zeros(matrix.shape)
         for i, own in enumerate(matrix):
             if np.isfinite(own).all():
                 result[i] = _inverse_keeping(own)
@@ -271,11 +278,11 @@ def _inverse_keeping(matrix: FloatArray) -> FloatArray:
     left, sizes, right = np.linalg.svd(matrix)
     is_lost = sizes < CONSERVED * max(1.0, float(sizes[0]))
     inverted = np.where(is_lost, 0.0, 1.0 / np.where(is_lost, 1.0, sizes))
-    result = np.asarray((right.T * inverted) @ left.T)
+    result = (right.T * inverted) @ left.T
     if is_lost.any():
         w, v = left[:, is_lost], right[is_lost].T
         result = result - v @ np.linalg.solve(w.T @ v, w.T @ result)
-    return result
+    return np.asarray(result, dtype=np.float64)
 
 
 def _events(cycle: DoseCycle) -> list[Event]:

@@ -318,14 +318,17 @@ class _Expansion:
         states, values, _ = cycle_states(self.system, [r.cycle for r in requests])
         part = settling_part(self.system)
         resting = PlainSystem(part, ())
+        is_found = np.isfinite(values).all(axis=1)
+        if not is_found.any():
+            course, record = requests[0].course, requests[0].record
+            raise InputError(
+                f"this dose leads patient '{self.table.patients[course.index]}' to no steady state",
+                self.table.place(record),
+                "What comes in is not eliminated fast enough; or write the doses out (ADDL).",
+            )
         for request, row in zip(requests, values, strict=True):
+            # of several patients one without a steady state fails alone: he is not a number
             record, course = request.record, request.course
-            if not np.isfinite(row).all():
-                raise InputError(
-                    f"patient '{self.table.patients[course.index]}' has no steady state with this dose",
-                    self.table.place(record),
-                    "What comes in is not eliminated fast enough; or write the doses out (ADDL).",
-                )
             if record.steady == 1:
                 for name, value in zip(states, row, strict=True):
                     event = Event(record.time, Action.REPLACE, name, float(value))

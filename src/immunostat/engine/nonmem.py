@@ -236,7 +236,7 @@ def _table(source: str, rows: Iterator[tuple[int, list[str]]]) -> EventTable:
         own.append(record)
     if not labels:
         raise InputError("has no lines but the header", Place(source))
-    patients = pd.Index([_label(label) for label in labels], name="ID")
+    patients = pd.Index([_label(label) for label in labels])
     return EventTable(
         patients, tuple(map(tuple, records)), tuple(header.covariates), source, header.texts
     )

@@ -36,7 +36,7 @@ LONGEST_STEP, LOOKS = 0.01, 4
 TOLERANCE_SHARE, LEAST_TOLERANCE = 0.01, 1e-12
 
 #: So many times of events within this share of the course are chatter.
-CHATTER, SHORT = 50, 1e-6
+CHATTER, SHORT = 20, 1e-3
 
 #: Events in one patient after which he is given up.
 MOST_EVENTS = 200_000

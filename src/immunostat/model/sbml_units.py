@@ -24,6 +24,10 @@ _TIMES = {60.0: "min", 3600.0: "h", 86400.0: "day", 604800.0: "week"}
 _PREFIXED = ("mol", "L", "m", "g", "s", "J")
 
 
+#: Ids that Level 2 gives to whatever unit a file uses.
+_SAYS_NOTHING = ("volume", "time", "area", "length", "extent", "unit")
+
+
 def unit_text(model: Any, unit: str) -> str:
     """Text of a unit of the file: the name of its definition, or what it is made of."""
     if not unit:
@@ -33,6 +37,8 @@ def unit_text(model: Any, unit: str) -> str:
         return _SHORT.get(unit, unit)
     if definition.isSetName() and 0 < len(definition.getName()) <= 24:
         return str(definition.getName())
+    if unit.isalpha() and len(unit) <= 6 and unit not in _SAYS_NOTHING:
+        return unit
     parts = [_part(definition.getUnit(i)) for i in range(definition.getNumUnits())]
     if not parts or any(text is None for text, _ in parts):
         return unit
@@ -54,8 +60,8 @@ def _part(unit: Any) -> tuple[str | None, float]:
     kind = libsbml.UnitKind_toString(unit.getKind())
     name, power = _SHORT.get(kind, kind), float(unit.getExponentAsDouble())
     scale, factor = int(unit.getScale()), float(unit.getMultiplier())
-    if kind == "second" and scale == 0 and factor in _TIMES:
-        return _TIMES[factor], power
+    if kind == "second" and (seconds := round(factor * 10.0**scale, 6)) in _TIMES:
+        return _TIMES[seconds], power
     if factor != 1.0:
         return None, power
     if scale == 0:

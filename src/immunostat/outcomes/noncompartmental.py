@@ -9,9 +9,9 @@ import numpy as np
 from immunostat.base.errors import ShapeError
 from immunostat.model.system import FloatArray
 
-#: The terminal slope is read while the concentration is above this share of its peak: five
-#: half-lives, for which studies of one dose commonly sample.
-LOWEST_SHARE = 1 / 32
+#: The terminal slope is read while the concentration is above this share of its peak: what an assay
+#: that spans two powers of ten follows.
+LOWEST_SHARE = 0.01
 
 
 def area(times: FloatArray, concentration: FloatArray) -> FloatArray:

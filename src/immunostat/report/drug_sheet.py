@@ -132,9 +132,7 @@ def _model_words(catalog: Catalog, pk: PkCard) -> str:
     if pk.model:
         return f"equations of its own, {pk.model}"
     fragments = catalog.fragments()
-    return "; ".join(
-        fragments[name].title[0].lower() + fragments[name].title[1:] for name in pk.fragments
-    )
+    return "; ".join(fragments[name].title for name in pk.fragments)
 
 
 def _parameter_words(parameter: ParameterCard) -> str:
@@ -154,7 +152,7 @@ def _parameter_words(parameter: ParameterCard) -> str:
 
 def derived_half_life(catalog: Catalog, name: str) -> str:
     """Terminal half-life that the model gives after a first labelled dose, in words."""
-    from immunostat.study.exposure import draw_people, half_lives
+    from immunostat.study.kinetic_people import draw_people, half_lives
     from immunostat.therapy.grammar import parse_regimen
 
     drug = catalog.drug(name)

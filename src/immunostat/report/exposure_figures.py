@@ -53,7 +53,8 @@ def concentration(exposure: Exposure, title: str, subtitle: str = "") -> style.F
 def ratios(table: pd.DataFrame, drugs: pd.DataFrame) -> style.Figure:
     """Predicted over published exposure: a point for each check, a diamond for each drug."""
     order = drugs.sort_values("ratio")["drug"].tolist()
-    checks = table[(table["why_not"] == "") & table["drug"].isin(order)][["drug", "ratio"]]
+    counted = (table["why_not"] == "") & (table["quantity"] != "time of maximum")
+    checks = table[counted & table["drug"].isin(order)][["drug", "ratio"]]
     domain = [min(0.2, float(checks["ratio"].min())), max(5.0, float(checks["ratio"].max()))]
     scale = alt.Scale(type="log", domain=domain, nice=False)
     axis = alt.Axis(

@@ -68,16 +68,35 @@ class Cohort:
     bioavailability: Mapping[tuple[str, str], FloatArray] = field(default_factory=dict)
 
 
-def draw_cohort(
-    assembly: Assembly,
-    situation: SituationCard,
-    population: PopulationCard,
-    drugs: tuple[Drug, ...],
-    n_patients: int,
-    seed: int,
-    tolerance: Tolerance,
-    threads: int | None = None,
-) -> Cohort:
+@dataclass(frozen=True)
+class Recruitment:
+    """Who is looked for, and with what model.
+
+    Parameters
+    ----------
+    assembly
+        The joined model.
+    situation, population
+        Their cards.
+    drugs
+        Drugs whose kinetics are drawn.
+    outputs
+        What the study samples; asked for here too, so that the model is compiled once.
+    seed
+        Seed of the study.
+    """
+
+    assembly: Assembly
+    situation: SituationCard
+    population: PopulationCard
+    drugs: tuple[Drug, ...]
+    outputs: tuple[str, ...]
+    seed: int
+    tolerance: Tolerance
+    threads: int | None = None
+
+
+def draw_cohort(recruitment: Recruitment, n_patients: int) -> Cohort:
     """Draw candidates until `n_patients` have entered.
 
     Raises
@@ -92,14 +111,13 @@ def draw_cohort(
         if examined >= MOST_CANDIDATES * n_patients + 1000:
             worst = max(rejected, key=lambda reason: rejected[reason])
             raise InputError(
-                f"population '{population.name}': only {found} of {examined} candidates may enter",
+                f"population '{recruitment.population.name}': only {found} of {examined} "
+                "candidates may enter",
                 remedy=f"most were left out for '{worst}' ({rejected[worst]} of them)",
             )
         numbers = np.arange(examined, examined + batch, dtype=np.int64)
-        candidates = _candidates(
-            assembly, situation, population, drugs, numbers, seed, tolerance, threads
-        )
-        reasons = _reasons(assembly, situation, population, candidates, seed, threads)
+        candidates = _candidates(recruitment, numbers)
+        reasons = _reasons(recruitment, candidates)
         entered = np.flatnonzero(reasons == "")[: n_patients - found]
         last = batch if found + len(entered) < n_patients else int(entered[-1]) + 1
         for reason in map(str, reasons[:last]):
@@ -135,18 +153,11 @@ def _take(cohort: Cohort, index: IntArray) -> Cohort:
     )
 
 
-def _candidates(
-    assembly: Assembly,
-    situation: SituationCard,
-    population: PopulationCard,
-    drugs: tuple[Drug, ...],
-    numbers: IntArray,
-    seed: int,
-    tolerance: Tolerance,
-    threads: int | None,
-) -> Cohort:
+def _candidates(recruitment: Recruitment, numbers: IntArray) -> Cohort:
     """Covariates, parameters and untreated steady state of candidates."""
-    covariates = sample_covariates(population_spec(population), seed, numbers)
+    assembly, situation = recruitment.assembly, recruitment.situation
+    drugs, seed = recruitment.drugs, recruitment.seed
+    covariates = sample_covariates(population_spec(recruitment.population), seed, numbers)
     columns = columns_of(covariates)
     values: dict[str, FloatArray | float] = dict(assembly.defaults)
     for name, card in assembly.varied.items():
@@ -171,7 +182,7 @@ def _candidates(
         core.names,
         start=-years * DAYS_PER_YEAR,
     )
-    untreated = solve(problem, tolerance=tolerance, threads=threads)
+    untreated = solve(problem, tolerance=recruitment.tolerance, threads=recruitment.threads)
     rest = {name: untreated[name][:, 0] for name in core.names}
     for parameter, output in steady.anchors.items():
         values[parameter] = rest[output]
@@ -183,7 +194,7 @@ def _candidates(
 
     system = assembly.system
     parameters = parameter_table(system, values, len(numbers))
-    initial = initial_states(system, parameters)
+    initial = initial_states(system, parameters, recruitment.outputs)
     for i, state in enumerate(system.states):
         if state in core.states:
             initial[:, i] = rest[state]
@@ -259,13 +270,14 @@ def parameter_table(
     return table
 
 
-def initial_states(system: OdeSystem, parameters: FloatArray) -> FloatArray:
+def initial_states(
+    system: OdeSystem, parameters: FloatArray, outputs: tuple[str, ...] = ()
+) -> FloatArray:
     """Start values that the model itself states. Shape (patient, state)."""
     problem = EnsembleProblem(
-        system, parameters, Schedule.empty(len(parameters)), np.array([0.0]), system.states
+        system, parameters, Schedule.empty(len(parameters)), np.array([0.0]), outputs
     )
-    start: FloatArray = solve(problem, threads=1).values[:, 0, :].copy()
-    return start
+    return solve(problem, threads=1).final_states.copy()
 
 
 def observe(
@@ -308,27 +320,19 @@ def observe(
 
 
 def _reasons(
-    assembly: Assembly,
-    situation: SituationCard,
-    population: PopulationCard,
-    candidates: Cohort,
-    seed: int,
-    threads: int | None,
+    recruitment: Recruitment, candidates: Cohort
 ) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
     """First reason for which each candidate may not enter; empty if he may."""
-    outputs = sorted(
-        {card.output for card in situation.components.values()}
-        | {card.output for card in situation.steady_state.plausible}
-    )
+    situation, outputs = recruitment.situation, recruitment.outputs
     problem = EnsembleProblem(
-        assembly.system,
+        recruitment.assembly.system,
         candidates.parameters,
         Schedule.empty(len(candidates.numbers)),
         np.array([0.0]),
-        tuple(outputs),
+        outputs,
         initial_states=candidates.initial_states,
     )
-    baseline = solve(problem, threads=threads)
+    baseline = solve(problem, threads=recruitment.threads)
     true = {name: baseline[name] for name in outputs}
     reasons = np.full(len(candidates.numbers), "", dtype="<U160")
     solved = np.isfinite(candidates.initial_states).all(axis=1)
@@ -336,8 +340,8 @@ def _reasons(
     for range_ in situation.steady_state.plausible:
         readout = true[range_.output][:, 0]
         _mark(reasons, readout, range_.minimum, range_.maximum, range_.output)
-    observed = observe(situation.components, true, candidates.numbers, seed)
-    for entry in population.entry:
+    observed = observe(situation.components, true, candidates.numbers, recruitment.seed)
+    for entry in recruitment.population.entry:
         _mark(
             reasons, observed[entry.component][:, 0], entry.minimum, entry.maximum, entry.component
         )

@@ -15,14 +15,8 @@ from immunostat.catalog.drug_cards import ExposureCheckCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.model.system import FloatArray
 from immunostat.outcomes import noncompartmental as nca
-from immunostat.study.exposure import (
-    Exposure,
-    expose,
-    kinetics_of,
-    lowest_share,
-    metrics,
-    single_dose,
-)
+from immunostat.study.exposure import POPULATION, Exposure, expose, metrics
+from immunostat.study.kinetic_people import kinetics_of, lowest_share, single_dose
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
 
@@ -131,7 +125,8 @@ class Predictions:
             if len(times) < asked.dose_number:
                 raise NotComparable(f"the regimen has no dose number {asked.dose_number}")
             weeks = (times[asked.dose_number - 1] + 1e-3) / 7.0
-        key = (regimen.words(), weeks, asked.window_day)
+        population = check.population or POPULATION
+        key = (regimen.words(), weeks, asked.window_day, population)
         if key not in self._kept:
             self._kept[key] = expose(
                 self.catalog,
@@ -140,6 +135,7 @@ class Predictions:
                 window=asked.window_day,
                 n_patients=self.n_patients,
                 seed=self.seed,
+                population=population,
             )
         return self._kept[key]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from immunostat.study.exposure import Exposure, kinetics_of, metrics
+from immunostat.study.exposure import Exposure, metrics
+from immunostat.study.kinetic_people import kinetics_of
 
 #: Names of metrics for readers, in the order of the table.
 TITLES = {

@@ -29,7 +29,7 @@ from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.study import ledger, summaries
 from immunostat.study.assemble import Assembly, assemble
-from immunostat.study.cohort import Cohort, columns_of, draw_cohort, observe
+from immunostat.study.cohort import Cohort, Recruitment, columns_of, draw_cohort, observe
 from immunostat.study.comparison import comparison
 from immunostat.study.harm import side_effect_tables
 from immunostat.study.outputs import SAMPLE_EVERY_DAY, Output, outputs_of
@@ -195,16 +195,17 @@ def simulate(
         assembly = assemble(catalog, situation, drugs)
         outputs = outputs_of(core, situation, drugs, side_effects, assembly)
     with clock.stage("draw the patients"):
-        cohort = draw_cohort(
+        recruitment = Recruitment(
             assembly,
             situation,
             population,
             drugs,
-            study.population.n_patients,
+            tuple(output.name for output in outputs),
             study.population.seed,
             tolerance,
             threads,
         )
+        cohort = draw_cohort(recruitment, study.population.n_patients)
     arms = tuple(study.arms)
     untreated = [arm for arm in arms if not study.arms[arm]]
     reference = untreated[0] if untreated else REFERENCE_ARM
@@ -240,7 +241,7 @@ def simulate(
                 np.tile(cohort.parameters, (len(arms), 1)),
                 schedule,
                 times,
-                tuple(output.name for output in outputs),
+                recruitment.outputs,
                 initial_states=np.tile(cohort.initial_states, (len(arms), 1)),
             ),
             method=METHOD,

@@ -14,7 +14,7 @@ from immunostat.base.units import AMOUNTS, DAYS
 from immunostat.therapy.regimen import Amount
 
 EXAMPLE = "adalimumab 40 mg subcutaneous every 2 weeks"
-MAXIMUM_LENGTH = 500
+MAXIMUM_LENGTH = 1000
 MAXIMUM_NUMBER = 1e9
 
 _TOKEN = re.compile(

@@ -122,8 +122,7 @@ def test_formulas(formula: str, expected: float) -> None:
 @pytest.mark.parametrize(
     ("lines", "what"),
     [
-        ("x = 1; x' = -x; at (x < 0.5): x = 1", "events"),
-        ("x = 1; y = 1; x' = delay(y, 2)", "delay"),
+        ("x = 1; x' = -factorial(x)", "factorial"),
     ],
 )
 def test_unsupported_constructs_are_refused_by_name(lines: str, what: str) -> None:

@@ -135,7 +135,7 @@ def test_names_with_hyphens_may_be_written_with_blanks():
         ("", InputError, "name of a drug", "adalimumab"),
         ("examplumab 1e40 mg subcutaneous weekly", InputError, "too large", "40 mg"),
         ("examplumab 40 mg subcutaneous weekly $(rm)", InputError, "no meaning", "for example"),
-        ("examplumab " + "x" * 600, InputError, "too long", "for example"),
+        ("examplumab " + "x" * 1200, InputError, "too long", "for example"),
     ],
 )
 def test_what_is_not_understood_names_place_cause_and_remedy(line, kind, cause, remedy):
@@ -233,3 +233,10 @@ def test_the_structured_form_means_the_same_as_words():
 def test_an_unknown_key_of_the_structured_form_is_answered():
     with pytest.raises(InputError, match="did you mean 'route'"):
         line_of({"drug": "samplizumab", "rout": "oral"}, PLACE)
+
+
+def test_doses_per_body_surface_and_cycles_in_the_words_of_clinics():
+    regimen = parse("examplumab 1.3 mg/m2 subcutaneous daily for 21 of 28 days")
+    assert regimen.phases[0].dose.per_m2
+    assert len(regimen.doses(56)) == 42
+    assert parse(regimen.words()) == regimen

@@ -1,5 +1,8 @@
 """Doses to events: what goes in is what was given."""
 
+from dataclasses import replace
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 from invented_drugs import find
@@ -128,3 +131,31 @@ def test_a_model_without_the_drug_is_refused():
 def test_units_of_activity_are_refused():
     with pytest.raises(InputError, match="IU"):
         events(parse("examplumab 40 IU intravenous once"), 84, 70)
+
+
+def test_a_dose_per_body_surface_follows_the_surface():
+    (event,) = events(parse("examplumab 20 mg/m2 intravenous once"), 84, 70, bsa_m2=2.0)
+    assert event.value == pytest.approx(400)
+
+
+def test_a_dose_per_body_surface_needs_one():
+    with pytest.raises(InputError, match="need the body surface"):
+        events(parse("examplumab 20 mg/m2 intravenous once"), 84, 70)
+
+
+def test_a_lag_moves_the_input_and_keeps_its_amount():
+    (regimen,) = parse("examplumab 40 mg subcutaneous once")
+    route = replace(regimen.drug.routes["subcutaneous"], lag_day=0.5)
+    late = replace(regimen.drug, routes=MappingProxyType({"subcutaneous": route}))
+    on, off = events([replace(regimen, drug=late)], 84, 70)
+    assert (on.time, off.time) == (0.5, 0.75)
+    assert amount_in([on, off]) == pytest.approx(200)
+
+
+def test_international_units_need_the_activity_of_the_drug():
+    (regimen,) = parse("examplumab 2 MIU intravenous once")
+    with pytest.raises(InputError, match="specific_activity"):
+        events([regimen], 84, 70)
+    active = replace(regimen.drug, iu_per_nmol=1e4)
+    (event,) = events([replace(regimen, drug=active)], 84, 70)
+    assert event.value == pytest.approx(200)
