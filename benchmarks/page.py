@@ -20,6 +20,8 @@ the median over patients. *Time* is processor time of one core, without reading 
 the model. Tools take turns, round after round, and the best time of each counts. Doses are
 given by stopping and restarting or by events, and a tool's faster way counts. Where a tool's
 Python layer is slow at handing results over, that is left out to its advantage (AMICI, COPASI).
+
+![Work against precision, and time against size](../images/speed.svg)
 """
 
 _TAIL = """
@@ -111,7 +113,7 @@ def _engine_tables(figures: dict[str, Any]) -> list[str]:
         f"Two threads against one, wall time: {threads['ratio']:.2f} x (goal 1.9); by the "
         f"processor time that they use, {threads['possible']:.2f} x is possible.",
         "",
-        "| compile, states | cold, s | from the cache, s | goal, s |",
+        "| compile, states | cold, s of processor time | from the cache, s | goal, s |",
         "|---|---|---|---|",
     ]
     lines += [

@@ -24,7 +24,10 @@ def invoke(*arguments):
     return outcome
 
 
-COMMANDS = [command.name for command in app.registered_commands]
+COMMANDS = [
+    command.name or command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+]
 
 
 def test_every_help_teaches_and_gives_no_medical_advice():

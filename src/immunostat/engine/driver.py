@@ -17,9 +17,10 @@ from numba.extending import intrinsic
 
 from immunostat.engine.layout import Layout
 
-#: Columns of `lanes`: patient (-1 for none), next event, next sample, and counts of steps.
-PATIENT, EVENT, SAMPLE, ACCEPTED, REJECTED, REFUSED_NAN = range(6)
-N_LANE_COLUMNS = 6
+#: Columns of `lanes`: patient (-1 for none), next event, next sample, and counts of steps; then
+#: the kind of the last events, and whether no step was accepted since.
+PATIENT, EVENT, SAMPLE, ACCEPTED, REJECTED, REFUSED_NAN, KIND, IS_FRESH = range(8)
+N_LANE_COLUMNS = 8
 
 #: Two times closer than this, relative to their size (or to one day), are the same time.
 SAME_TIME = 1e-9
@@ -35,7 +36,7 @@ _ADD, _RATE, _SET, _REPLACE = 0, 1, 2, 3
 CONTROL_ROWS = (
     Layout.TIME, Layout.STEP, Layout.STOP, Layout.NEW_TIME, Layout.TAKEN, Layout.FLAG, Layout.ERROR,
     Layout.REJECTED, Layout.MASK, Layout.THETA, Layout.SAMPLE_TIME, Layout.FIRST_STEP,
-    Layout.ACTIVE,
+    Layout.ACTIVE, Layout.LEARNED, Layout.IS_LEARNING,
 )  # fmt: skip
 
 
@@ -73,15 +74,21 @@ def _is_due(time: float, limit: float) -> bool:
 def _apply_events(
     block: Any, rows: Any, lanes: Any, lane: int, last: int, now: float, events: Any, columns: Any
 ) -> bool:
-    """Apply what is due in a lane; whether a parameter was changed."""
+    """Apply what is due in a lane; whether a parameter was changed.
+
+    Where the events are of the same kind as those before (the same actions on the same targets:
+    most often one more dose), the lane keeps the first step that it learned then.
+    """
     event_times, event_values = events
     event_actions, event_targets = columns
-    row_state, row_input, row_parameter = rows
+    row_state, row_input, row_parameter, row_learned = rows
     index = lanes[lane, EVENT]
     is_changed = False
+    kind = 0
     while index < last and _is_due(event_times[index], now):
         target, value = event_targets[index], event_values[index]
         action = event_actions[index]
+        kind = (kind * 1_000_003 + 4 * target + action + 1) % 2_147_483_647
         if action == _ADD:
             block[row_state + target, lane] += value
         elif action == _RATE:
@@ -93,6 +100,9 @@ def _apply_events(
             block[row_state + target, lane] = value
         index += 1
     lanes[lane, EVENT] = index
+    if kind != lanes[lane, KIND]:
+        lanes[lane, KIND] = kind
+        block[row_learned, lane] = 0.0
     return is_changed
 
 
@@ -147,7 +157,8 @@ def run_lanes(
     values, final_states, reached, status, accepted, rejected = results
     row_state, row_new, row_input, row_start, row_parameter, row_output = layout
     row_time, row_step, row_stop, row_new_time, row_taken, row_flag, row_error = control[:7]
-    row_rejected, row_mask, row_theta, row_sample_time, row_first_step, row_active = control[7:]
+    row_rejected, row_mask, row_theta, row_sample_time, row_first_step, row_active = control[7:13]
+    row_learned, row_is_learning = control[13:]
     prepare, initialise, first_step = addresses[0], addresses[1], addresses[2]
     advance, commit, sample = addresses[3], addresses[4], addresses[5]
     address = block.ctypes.data
@@ -156,7 +167,7 @@ def run_lanes(
     n_times, n_outputs = values.shape[1], values.shape[2]
     start = begin[0]
     end = times[n_times - 1] if n_times > 0 else start
-    rows = (row_state, row_input, row_parameter)
+    rows = (row_state, row_input, row_parameter, row_learned)
     needs = np.zeros(width, dtype=np.int64)  # 1: events are due, 2: a new patient, 3: ended
     finished = 0
     n_steps = 0
@@ -176,6 +187,8 @@ def run_lanes(
             lanes[lane, ACCEPTED] = 0
             lanes[lane, REJECTED] = 0
             lanes[lane, REFUSED_NAN] = 0
+            lanes[lane, KIND] = -1
+            lanes[lane, IS_FRESH] = 0
             for j in range(n_parameters):
                 block[row_parameter + j, lane] = parameters[patient, j]
             for i in range(n_states):
@@ -225,6 +238,9 @@ def run_lanes(
             if block[row_flag, lane] == 1.0:
                 lanes[lane, ACCEPTED] += 1
                 lanes[lane, REFUSED_NAN] = 0
+                if lanes[lane, IS_FRESH] == 1:
+                    lanes[lane, IS_FRESH] = 0
+                    block[row_learned, lane] = block[row_step, lane] * block[row_is_learning, lane]
                 continue
             lanes[lane, REJECTED] += 1
             error = block[row_error, lane]
@@ -292,8 +308,12 @@ def run_lanes(
                     stop = min(stop, event_times[lanes[lane, EVENT]])
                 block[row_stop, lane] = stop
                 block[row_rejected, lane] = 0.0
-                needs[lane] = 1
-                is_restarted = True
+                lanes[lane, IS_FRESH] = 1
+                if block[row_learned, lane] > 0.0:
+                    block[row_step, lane] = block[row_learned, lane]
+                else:
+                    needs[lane] = 1
+                    is_restarted = True
             if lanes[lane, ACCEPTED] + lanes[lane, REJECTED] >= max_steps:
                 needs[lane] = 3
                 status[patient] = _TOO_MANY_STEPS

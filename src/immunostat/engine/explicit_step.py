@@ -134,6 +134,8 @@ class ExplicitText(KernelText):
         super()._first_step()
         f, layout = Function(self.module), self.layout
         f.do("call void @first_step(ptr %b)")
+        # a learned first step would come without this call, but the first stage needs it
+        f.store(f.number(0.0), layout.IS_LEARNING)
         with f.rows_loop(self.system.n_states) as at:
             f.store(f.load(at(layout.state)), at(layout.new_state))
         f.store(f.load(layout.TIME), layout.NEW_TIME)

@@ -16,6 +16,7 @@ from immunostat.engine.dosing import expand
 from immunostat.engine.nonmem import EventTable, events_of_frame
 from immunostat.engine.problem import Action, EnsembleProblem, Event, Schedule, Tolerance
 from immunostat.engine.solution import Status, Trajectories
+from immunostat.engine.steady_state import steady_state
 from immunostat.model.system import FloatArray, OdeSystem
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def solve(
     outputs: Sequence[str] | None = None,
     compartments: Sequence[str] | None = None,
     covariates: str = "nocb",
+    starts_at_rest: bool = False,
     method: str = "rodas5p",
     relative_tolerance: float = 1e-5,
     absolute_tolerance: float = 1e-8,
@@ -101,6 +103,9 @@ def solve(
         States, assignments or parameters; all states and assignments if None.
     compartments, covariates
         For a data set in NONMEM's form; see `immunostat.engine.dosing.expand`.
+    starts_at_rest
+        Whether patients start in the steady state that they reach from the model's start values
+        without doses. One who has none fails at the start, by status.
     method, relative_tolerance, absolute_tolerance, threads, progress
         See `immunostat.engine.solve.solve`.
 
@@ -139,7 +144,11 @@ def solve(
         )
         parameters[rows], schedule, start = dosing.parameters, dosing.schedule, dosing.start
         schedule = schedule.placed(rows, len(table))
-    problem = EnsembleProblem(model, parameters, schedule, sampled, names, start)
+    initial = steady_state(model, parameters) if starts_at_rest else None
+    states = None
+    if initial is not None:
+        states = np.where(initial.is_ok[:, None], initial.states, np.nan)
+    problem = EnsembleProblem(model, parameters, schedule, sampled, names, start, states)
     tolerance = Tolerance(relative_tolerance, absolute_tolerance)
     found = engine.solve(
         problem, method=method, tolerance=tolerance, threads=threads, progress=progress

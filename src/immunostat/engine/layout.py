@@ -47,11 +47,14 @@ class Layout:
     INVERSE_STEP: ClassVar[int] = 16
     DIAGONAL: ClassVar[int] = 17  #: 1 / (h gamma)
 
+    LEARNED: ClassVar[int] = 18  #: first step that the last events of this kind allowed, or 0
+    IS_LEARNING: ClassVar[int] = 19  #: 1 if such a step may be used again
+
     # arrays
     @property
     def state(self) -> int:
         """States at the start of the step."""
-        return 18
+        return 20
 
     @property
     def new_state(self) -> int:

@@ -28,8 +28,8 @@ STANDARD = (
 #: number of a compartment they count for doses into it alone.
 MODIFIER = re.compile(r"(F|ALAG|LAG|R|D)(\d*)")
 
-MOST_BYTES = 500_000_000
-MOST_ROWS = 10_000_000
+MOST_BYTES = 200_000_000
+MOST_ROWS = 2_000_000  # some 0.5 kB of memory each
 MOST_COLUMNS = 300
 MOST_CHARACTERS = 200  # of a cell
 MOST_ADDITIONAL = 100_000  # of ADDL
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?")
 _MISSING = frozenset({"", ".", "NA"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One line of a data set.
 
@@ -325,6 +325,10 @@ class _Header:
                 covariates[name] = _number(cells[index], name, place, None)
             elif cells[index] not in _MISSING:
                 self.texts.setdefault(name, line)
+        if last and covariates == last.covariates:
+            covariates = last.covariates  # one record of many: they share it
+        if last and modifiers == last.modifiers:
+            modifiers = last.modifiers
         amount, rate = get("AMT"), get("RATE")
         has_event = "EVID" in self.standard and cells[self.standard["EVID"]] not in _MISSING
         event = whole("EVID", (0, 1, 2, 3, 4)) if has_event else int(amount != 0 or rate != 0)

@@ -39,7 +39,8 @@ def solve(
         Of a model without events or delays of its own (one with them has a way of its own, see
         `state_events`): ``"rodas5p"``, compiled and fast; ``"tsit5"``, the same for models that
         are not stiff; ``"auto"``, one of the two by the rule in `choice`; or ``"cvode"``, the
-        slow reference, one by one.
+        slow reference, one by one. A model too large to compile (see `large`) is solved by CVODE
+        with a sparse Jacobian whichever is asked for.
     tolerance
         Wanted local error; None for the default.
     threads
@@ -72,6 +73,23 @@ def solve(
         from immunostat.engine.backends.reference import solve_with_cvode
 
         return solve_with_cvode(problem, tolerance, progress, max_steps)
+    from immunostat.engine.large import TooLarge, solve_with_sparse_cvode
+
+    try:
+        return _solve_compiled(problem, tolerance, method, threads, progress, max_steps)
+    except TooLarge:
+        return solve_with_sparse_cvode(problem, tolerance, progress, max_steps)
+
+
+def _solve_compiled(
+    problem: EnsembleProblem,
+    tolerance: Tolerance,
+    method: str,
+    threads: int | None,
+    progress: Callable[[int], None] | None,
+    max_steps: int,
+) -> Trajectories:
+    """Solve by one of the compiled methods, or by the one that suits."""
     n_threads = threads or os.cpu_count() or 1
     if method == "auto":
         from immunostat.engine.choice import solve_by_choice

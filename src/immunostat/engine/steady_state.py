@@ -102,7 +102,7 @@ class SteadyStates:
 
 def steady_state(
     system: OdeSystem,
-    parameters: FloatArray,
+    parameters: FloatArray | None = None,
     *,
     start: FloatArray | None = None,
     inputs: FloatArray | None = None,
@@ -116,7 +116,8 @@ def steady_state(
     system
         A model whose rates do not use time.
     parameters
-        One row per patient. Shape (patient, parameter).
+        One row per patient; None is one patient with the model's defaults. Shape (patient,
+        parameter).
     start
         Where the search starts; None takes ``system.initial``. Shape (patient, state).
     inputs
@@ -134,7 +135,17 @@ def steady_state(
         The rates use time: there is no steady state.
     ShapeError
         `parameters`, `start` or `inputs` do not fit the system.
+
+    Examples
+    --------
+    >>> import immunostat as im
+    >>> model = im.load_model("docs/examples/one_compartment.ant")
+    >>> infused = steady_state(model, inputs=np.array([[6.0]]))  # rate over rate constant
+    >>> infused.states.round(6)
+    array([[20.]])
     """
+    if parameters is None:
+        parameters = system.defaults[None, :]
     _check(system, parameters, start, inputs)
     tolerance = tolerance or Tolerance(1e-9, 1e-12)
     if not (tolerance.relative > 0 and tolerance.absolute > 0):
@@ -142,9 +153,11 @@ def steady_state(
     kernel = make_kernel(system, (), NEWTON)
     places = list(system_graph(system).jacobian) if checks_stability else None
 
+    values = parameters
+
     def search(rows: IntArray, begin: FloatArray | None) -> SteadyStates:
         own = None if inputs is None else inputs[rows]
-        return _search(system, kernel, parameters[rows], begin, own, tolerance, places)
+        return _search(system, kernel, values[rows], begin, own, tolerance, places)
 
     found = search(np.arange(len(parameters)), start)
     # long steps pass over a hill or a turn of the course: let time lead these patients

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from immunostat.engine.large import check_size
 from immunostat.engine.layout import Layout
 from immunostat.engine.methods.rosenbrock import Rosenbrock
 from immunostat.engine.passes import Elimination, eliminate, start_graph, system_graph
@@ -48,6 +49,7 @@ class KernelText:
         graph = self.equations.graph
         self.output_nodes = [self.equations.names[name] for name in outputs]
         self.elimination = eliminate(system.n_states, self.equations.jacobian)
+        check_size(system.name, self.equations, self.elimination)
         roots = [
             *self.equations.rates,
             *self.equations.trial_rates,
@@ -443,6 +445,8 @@ class KernelText:
         at_rest = near if self._uses_time() else left
         step = f.select(f.compare("oeq", change, f.number(0.0)), at_rest, step)
         f.store(f.minimum(step, left), layout.FIRST_STEP)
+        # where time itself drives the rates, the same dose at another time is another start
+        f.store(f.number(0.0 if self._uses_time() else 1.0), layout.IS_LEARNING)
         f.finish("first_step")
 
 

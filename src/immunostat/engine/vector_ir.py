@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 #: Lines of a basic block, and how many an inlined function of vectors counts for.
-BLOCK_WEIGHT, CALL_WEIGHT = 400, 60
+BLOCK_WEIGHT, CALL_WEIGHT = 200, 60
 
 
 def literal(value: float) -> str:
@@ -267,7 +267,8 @@ class Function:
             if line.endswith(":"):
                 is_in_loop = line.startswith("loop")
                 weight = 0
-            weight += CALL_WEIGHT if " call <" in line else 1
+            is_inlined = " call <" in line and "@llvm." not in line
+            weight += CALL_WEIGHT if is_inlined else 1
             if weight > BLOCK_WEIGHT and not is_in_loop:
                 count += 1
                 result += [f"  br i1 %there, label %cut{count}, label %nowhere", f"cut{count}:"]

@@ -388,16 +388,10 @@ def _without_kinks(expression: Expression, steps: dict[str, Expression]) -> Expr
 
 def with_slack(condition: Expression, names: set[str], slack: float) -> Expression:
     """A condition whose strict relations of `names` hold only by more than `slack`."""
-    if not condition_args(condition):
-        return condition
-    if type(condition).__name__ == "StrictLessThan":
+    join = {"And": se.And, "Or": se.Or, "Xor": se.Xor, "Not": se.Not}.get(type(condition).__name__)
+    if join is not None:
+        return join(*(with_slack(part, names, slack) for part in condition.args))
+    if type(condition).__name__ == "StrictLessThan" and free_names(condition) & names:
         low, high = condition.args
-        return low < high - slack if free_names(condition) & names else condition
-    if not is_boolean(condition):
-        return condition
-    return condition.func(*(with_slack(part, names, slack) for part in condition.args))
-
-
-def condition_args(condition: Expression) -> tuple[Expression, ...]:
-    """Parts of a condition; a Python truth value has none."""
-    return tuple(getattr(condition, "args", ()))
+        return low < high - slack
+    return condition

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from immunostat.base.errors import ModelError, ShapeError
+from immunostat.engine.frames import solve as solve_frames
 from immunostat.engine.problem import EnsembleProblem, Schedule, Tolerance
 from immunostat.engine.solve import solve
 from immunostat.engine.steady_state import SteadyStatus, steady_state
@@ -102,6 +104,19 @@ def test_a_patient_does_not_depend_on_the_others(make_system) -> None:
     assert again.states[others].tobytes() == whole.states[others].tobytes()
     alone = steady_state(system, parameters[5:6])
     assert alone.states.tobytes() == whole.states[5:6].tobytes()
+
+
+def test_patients_can_start_at_rest(make_system) -> None:
+    system = make_system(TURNOVER)
+    patients = pd.DataFrame({"kdeg": [0.5, 0.25, 0.0]})
+    doses = pd.DataFrame({"time": [1.0], "state": ["T"], "amount": [1.0]})
+    found = solve_frames(
+        system, times=[0.0, 1.0, 3.0], patients=patients, doses=doses, starts_at_rest=True
+    )
+    assert found.status.tolist() == ["ok", "ok", "not finite"]
+    values = found.trajectories["T"]
+    np.testing.assert_allclose(values[0], [4.0, 4.0, 4 + np.exp(-1.0)], rtol=1e-5)
+    np.testing.assert_allclose(values[1], [8.0, 8.0, 8 + np.exp(-0.5)], rtol=1e-5)
 
 
 def test_wrong_questions_are_refused(make_system) -> None:

@@ -221,14 +221,16 @@ def _apply(schedule: Schedule, p: int, index: int, patient: _Patient, now: float
     return index
 
 
-def _cvode_segment(
+def cvode_segment(
     plain: PlainSystem,
     patient: _Patient,
     stop: float,
     inside: FloatArray,
     tolerance: Tolerance,
     max_steps: int,
+    **linear_solver: Any,
 ) -> Segment:
+    """CVODE from a patient's time to a stop; `linear_solver` are options of scikit-sundae."""
     from sksundae.cvode import CVODE
 
     parameters, inputs = patient.parameters, patient.inputs
@@ -242,6 +244,7 @@ def _cvode_segment(
         rtol=tolerance.relative,
         atol=tolerance.absolute,
         max_num_steps=max_steps,
+        **linear_solver,
     )
     grid = np.unique(np.concatenate(([patient.time], inside, [stop])))
     if not np.isfinite(rates_at(plain, patient)).all():
@@ -273,7 +276,7 @@ def solve_with_cvode(
     max_steps: int = 100_000,
 ) -> Trajectories:
     """CVODE (variable-order BDF) for each patient; restarted at every event."""
-    return solve_one_by_one(problem, tolerance, _cvode_segment, progress, max_steps)
+    return solve_one_by_one(problem, tolerance, cvode_segment, progress, max_steps)
 
 
 def rosenbrock_step(
