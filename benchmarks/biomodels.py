@@ -159,7 +159,7 @@ def other_simulator(path: Path, keys: list[str]) -> dict[str, float]:
     try:
         runner = roadrunner.RoadRunner(str(path))
         runner.integrator.relative_tolerance = TIGHT
-        runner.integrator.absolute_tolerance = 1e-14
+        runner.integrator.absolute_tolerance = 1e-18
         runner.timeCourseSelections = ["time", *keys]
         last = np.array(runner.simulate(0, END, 101))[-1, 1:]
     except RuntimeError:

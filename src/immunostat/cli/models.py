@@ -196,5 +196,14 @@ def export(
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    app.command()(simulate)
-    app.command()(export)
+    text = (
+        "Simulate any SBML or Antimony model once."
+        "\n\nExample:  immunostat simulate model.xml --until 100 --samples 101 --set k1=0.3"
+        f"\n\nExample:  immunostat simulate model.ant --until 24 -o course.csv\n\n{NOTICE}"
+    )
+    app.command("simulate", help=text)(simulate)
+    text = (
+        "Write the joined model of a study for other programs."
+        f"\n\nExample:  immunostat export studies/ra-biologics.yaml --sbml -o model.xml\n\n{NOTICE}"
+    )
+    app.command("export", help=text)(export)
