@@ -91,3 +91,31 @@ def test_no_patient_is_lost(result) -> None:
     assert len(result.patients) == 4 * 40
     assert set(result.patients.status) == {"ok"}
     assert result.run["failed"] == {}
+
+
+def test_one_bad_patient_costs_only_himself(result, monkeypatch) -> None:
+    import immunostat.study.run as module
+
+    draw = module.draw_cohort
+
+    def poisoned(recruitment, n_patients):
+        cohort = draw(recruitment, n_patients)
+        column = recruitment.assembly.system.parameters.index("disease_synovitis_rate")
+        cohort.parameters[3, column] = np.nan
+        return cohort
+
+    monkeypatch.setattr(module, "draw_cohort", poisoned)
+    broken = small(threads=2)
+    victim = int(broken.patients.patient.iloc[3])
+    lost = broken.patients[broken.patients.status != "ok"]
+    assert set(lost.patient) == {victim}
+    assert broken.run["failed"] == {"not finite": 4}
+    assert f"patient {victim} of arm 'placebo'" in broken.run["failures"][0]
+    # Everybody else is the same to the bit, and the bad patient is a non-responder, not a gap.
+    others = broken.trajectories.patient != victim
+    for name in result.trajectories:
+        left = result.trajectories[name].values[:, others]
+        right = broken.trajectories[name].values[:, others]
+        np.testing.assert_array_equal(left.view(np.int64), right.view(np.int64))
+    shares = broken.endpoints[broken.endpoints.endpoint == "ACR20"]
+    assert set(shares.n) == {40}

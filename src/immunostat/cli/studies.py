@@ -100,6 +100,8 @@ def run(
     if failed:
         shown = ", ".join(f"{n} {cause}" for cause, n in failed.items())
         message(f"some patients failed and are left out of the tables: {shown}")
+        for text in answer.run.get("failures", ()):
+            message(text)
         raise typer.Exit(Exit.SOME_PATIENTS_FAILED)
 
 

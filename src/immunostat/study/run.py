@@ -23,6 +23,7 @@ from immunostat.base.errors import InputError
 from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
+from immunostat.engine.explain import explain
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule, Tolerance
 from immunostat.engine.solution import Status, Trajectories
 from immunostat.engine.solve import solve
@@ -61,6 +62,8 @@ class Simulation:
         Name of the arm without any drug of the study.
     trajectories
         All arms one after another. Its first axis has length arm x patient.
+    failures
+        Who failed, when, which state moved fastest, and what to try; empty if nobody did.
     """
 
     study: Study
@@ -74,6 +77,7 @@ class Simulation:
     reference: str
     trajectories: Trajectories
     times: FloatArray
+    failures: tuple[str, ...] = ()
     visits: dict[str, dict[str, FloatArray]] = field(default_factory=dict)
 
     @property
@@ -235,20 +239,22 @@ def simulate(
         )
     total = len(arms) * len(cohort.numbers)
     with clock.stage("solve"):
+        problem = EnsembleProblem(
+            assembly.system,
+            np.tile(cohort.parameters, (len(arms), 1)),
+            schedule,
+            times,
+            recruitment.outputs,
+            initial_states=np.tile(cohort.initial_states, (len(arms), 1)),
+        )
         trajectories = solve(
-            EnsembleProblem(
-                assembly.system,
-                np.tile(cohort.parameters, (len(arms), 1)),
-                schedule,
-                times,
-                recruitment.outputs,
-                initial_states=np.tile(cohort.initial_states, (len(arms), 1)),
-            ),
+            problem,
             method=METHOD,
             tolerance=tolerance,
             threads=threads,
             progress=(lambda done: progress(done, total, "patients")) if progress else None,
         )
+    labels = [f"{number} of arm '{arm}'" for arm in arms for number in cohort.numbers]
     simulation = Simulation(
         study,
         core,
@@ -261,6 +267,7 @@ def simulate(
         reference,
         trajectories,
         times,
+        tuple(explain(trajectories, problem, labels)),
     )
     with clock.stage("visits"):
         for arm in arms:
@@ -365,6 +372,7 @@ def summarize(simulation: Simulation, catalog: Catalog) -> Result:
                 "absolute": ABSOLUTE_TOLERANCE,
             },
             "failed": failed,
+            "failures": list(simulation.failures),
             "catalog_hash": catalog.hash(),
             "steps": int(simulation.trajectories.accepted.sum()),
         },
