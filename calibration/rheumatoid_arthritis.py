@@ -88,7 +88,7 @@ class Trial:
             [
                 schedule_for(
                     self.start.assembly.system,
-                    self.study.regimens(arm),
+                    self.study.arms[arm],
                     self.study.duration_day,
                     weight,
                 )

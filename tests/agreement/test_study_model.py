@@ -30,10 +30,7 @@ def problem() -> EnsembleProblem:
     system, cohort = start.assembly.system, start.cohort
     weight = cohort.covariates["weight"].to_numpy(float)
     schedule = joined(
-        [
-            schedule_for(system, study.regimens(arm), study.duration_day, weight)
-            for arm in study.arms
-        ]
+        [schedule_for(system, study.arms[arm], study.duration_day, weight) for arm in study.arms]
     )
     n = len(study.arms)
     return EnsembleProblem(
