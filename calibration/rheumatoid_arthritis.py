@@ -28,6 +28,7 @@ from immunostat.engine.solve import solve
 from immunostat.outcomes.endpoints import Observations, evaluate
 from immunostat.study.assemble import DISEASE
 from immunostat.study.cohort import draw_parameter, observe
+from immunostat.study.outputs import scale_tops
 from immunostat.study.run import joined, simulate
 from immunostat.study.study import read_study
 from immunostat.study.summaries import endpoint_spec
@@ -133,8 +134,10 @@ class Trial:
             tolerance=Tolerance(1e-4),
         )
         n, rows = len(cohort.numbers), []
+        tops = scale_tops(situation)
         for i in range(len(TRAINING)):
-            true = {name: solved[name][i * n : (i + 1) * n] for name in outputs}
+            rows_of_arm = slice(i * n, (i + 1) * n)
+            true = {name: np.minimum(solved[name][rows_of_arm], tops[name]) for name in outputs}
             seed = self.study.population.seed
             observed = observe(situation.components, true, cohort.numbers, seed)
             found = Observations(visits, observed)

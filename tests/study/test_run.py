@@ -87,6 +87,20 @@ def test_an_arm_without_the_drug_has_no_drug(result) -> None:
     assert float(placebo["tocilizumab_concentration"].max()) == 0.0
 
 
+def test_no_course_leaves_the_scale_that_reads_it(result) -> None:
+    # 68 and 66 joints, scales of 100 mm, a disability index of 3: however bad it gets.
+    for name, top in (("tender_joints", 68), ("swollen_joints", 66), ("pain", 100)):
+        assert float(result.trajectories[f"disease_{name}"].max()) <= top
+    assert float(result.trajectories["disease_disability"].max()) <= 3
+
+
+def test_what_is_assumed_is_what_was_simulated(result) -> None:
+    # Methotrexate is in the starting state: its kinetics are no assumption of the result.
+    cards = set(result.assumptions.card)
+    assert "drugs/adalimumab" in cards
+    assert "drugs/methotrexate" not in cards
+
+
 def test_no_patient_is_lost(result) -> None:
     assert len(result.patients) == 4 * 40
     assert set(result.patients.status) == {"ok"}

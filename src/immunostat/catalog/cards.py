@@ -220,6 +220,13 @@ class GradeCard(Card):
             raise ValueError("a grade needs one of 'below' and 'above'")
         return self
 
+    @property
+    def limit(self) -> float:
+        """The bound, whichever side it is on."""
+        bound = self.below or self.above
+        assert bound is not None
+        return bound.value
+
 
 class SideEffectCard(Card):
     """``side_effects/NAME.yaml``: an event with a hazard, or a graded lab change."""
@@ -244,7 +251,15 @@ class SideEffectCard(Card):
             raise ValueError("kind 'event' needs the key 'background', the rate without drug")
         if self.kind == "graded-count" and (self.output is None or not self.grades):
             raise ValueError("kind 'graded-count' needs the keys 'output' and 'grades'")
+        if len({grade.below is None for grade in self.grades.values()}) > 1:
+            raise ValueError("grades: either all lie 'below' or all lie 'above'")
         return self
+
+    @property
+    def limits(self) -> tuple[dict[int, float], bool]:
+        """Bound of each grade, and whether low values are the bad ones."""
+        bounds = {number: grade.limit for number, grade in self.grades.items()}
+        return bounds, all(grade.below is not None for grade in self.grades.values())
 
 
 def all_facts(value: object, name: str = "") -> Iterator[tuple[str, FactKeys]]:

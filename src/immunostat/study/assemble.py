@@ -57,6 +57,8 @@ class Assembly:
         Cards of the parameters in which patients may differ, by name in the joined model.
     hooks
         Which drug acts on which target.
+    drugs
+        Names of the drugs that are part of the model.
     """
 
     core_system: OdeSystem
@@ -66,6 +68,7 @@ class Assembly:
     defaults: Mapping[str, float]
     varied: Mapping[str, ModelParameterCard]
     hooks: tuple[Hook, ...]
+    drugs: tuple[str, ...]
 
 
 def hooks_of(drugs: Sequence[Drug], targets: Mapping[str, TargetCard]) -> tuple[Hook, ...]:
@@ -266,4 +269,5 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
         if "tissue_partition" in target.parameters and own in system.parameters:
             defaults[own] = target.parameters["tissue_partition"].value
     hooks = hooks_of(drugs, targets)
-    return Assembly(core_system, system, main, sbml, defaults, varied, hooks)
+    names_of_drugs = tuple(drug.name for drug in drugs)
+    return Assembly(core_system, system, main, sbml, defaults, varied, hooks, names_of_drugs)

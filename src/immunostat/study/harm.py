@@ -136,16 +136,14 @@ def _event_rows(
 def _grades(
     simulation: Simulation, card: SideEffectCard, arm: str
 ) -> tuple[FloatArray, FloatArray]:
-    """Worst grade of each patient after baseline, and the day it was first seen."""
+    """Worst grade of each patient after baseline, and the day it was first seen.
+
+    NaN for a patient of whom no visit after baseline has a value.
+    """
     assert card.output is not None
-    limits = {
-        grade: limit.below.value if limit.below else limit.above.value  # type: ignore[union-attr]
-        for grade, limit in card.grades.items()
-    }
-    is_low_bad = next(iter(card.grades.values())).below is not None
     values = simulation.visits[arm][card.output][:, 1:]
-    grades = np.nan_to_num(ctcae_grade(values, limits, is_low_bad), nan=0.0)
-    worst = grades.max(axis=1)
+    grades = ctcae_grade(values, *card.limits)
+    worst = np.fmax.reduce(grades, axis=1)
     days = np.array(simulation.study.visits_day)[1:]
     return worst, days[np.argmax(grades == worst[:, None], axis=1)]
 
@@ -153,21 +151,22 @@ def _grades(
 def _grade_rows(
     card: SideEffectCard, arm: str, worst: FloatArray, simulation: Simulation
 ) -> list[dict[str, Any]]:
-    measures: list[tuple[str, Any]] = [("any grade", worst >= 1)]
-    measures += [(f"grade {grade}", worst == grade) for grade in sorted(card.grades)]
+    seen = worst[np.isfinite(worst)]
+    measures: list[tuple[str, Any]] = [("any grade", seen >= 1)]
+    measures += [(f"grade {grade}", seen == grade) for grade in sorted(card.grades)]
     if {3, 4} <= set(card.grades):
-        measures.append(("grade 3-4", worst >= 3))
+        measures.append(("grade 3-4", seen >= 3))
     rows = []
     for measure, has in measures:
-        found = statistics.proportion(int(np.sum(has)), len(worst))
+        found = statistics.proportion(int(np.sum(has)), len(seen))
         rows.append(
             {
                 "arm": arm,
                 "side_effect": card.name,
                 "measure": measure,
-                "n": len(worst),
+                "n": len(seen),
                 "events": int(np.sum(has)),
-                "patient_years": len(worst) * simulation.study.duration_day / DAYS_PER_YEAR,
+                "patient_years": len(seen) * simulation.study.duration_day / DAYS_PER_YEAR,
                 "estimate": found.estimate,
                 "low": found.low,
                 "high": found.high,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,9 @@ class Output:
         ``concentration``, ``engagement`` or ``course``.
     factor
         What the model's value is multiplied with to be in `unit`.
+    high
+        Upper end of the scale that reads the output, in the unit of the model: a scale of 100 mm
+        does not show 120, however much worse a patient gets.
     """
 
     name: str
@@ -39,6 +43,16 @@ class Output:
     unit: str
     kind: str
     factor: float = 1.0
+    high: float = math.inf
+
+
+def scale_tops(situation: SituationCard) -> dict[str, float]:
+    """Upper end of the scale of every output that a component reads as it is."""
+    return {
+        component.output: component.high
+        for component in situation.components.values()
+        if component.factor is None
+    }
 
 
 def outputs_of(
@@ -65,16 +79,23 @@ def _all(
     for drug in drugs:
         if drug.pk is not None:
             # nmol/L to ug/mL: what assays and labels print.
-            factor = drug.molar_mass * 1e-6
+            factor = drug.pk.molar_mass * 1e-6
             name = f"{drug.prefix}_{drug.pk.concentration}"
             yield Output(name, f"{drug.name} concentration", "ug/mL", "concentration", factor)
     used = {hook.target for hook in assembly.hooks}
     for target, engagement in core.engagement.items():
         if target in used:
             yield Output(engagement.output, engagement.title, "1", "engagement")
+    tops = scale_tops(situation)
     for component in situation.components.values():
         if component.factor is None:
-            yield Output(component.output, component.title, component.unit, "course")
+            yield Output(
+                component.output,
+                component.title,
+                component.unit,
+                "course",
+                high=tops[component.output],
+            )
     for function in core.functions.values():
         yield Output(function.output, function.title, "relative to health", "course")
     for card in situation.steady_state.plausible:

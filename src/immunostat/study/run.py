@@ -93,8 +93,8 @@ class Simulation:
     def values(self, arm: str, output: str) -> FloatArray:
         """Course of one output in one arm, in the unit of the model. Shape (patient, time)."""
         index = self.trajectories.outputs.index(output)
-        course: FloatArray = self.trajectories.values[self.rows(arm), :, index]
-        return course
+        highest = self.outputs[index].high
+        return np.minimum(self.trajectories.values[self.rows(arm), :, index], highest)
 
     def status(self, arm: str) -> IntArray:
         """Status of each patient of an arm."""
@@ -343,7 +343,7 @@ def summarize(simulation: Simulation, catalog: Catalog) -> Result:
         catalog,
         study.situation,
         study.population.name,
-        [drug.name for drug in study.drugs],
+        simulation.assembly.drugs,
         study.side_effects,
         study.compare_with,
     )
