@@ -29,7 +29,8 @@ from immunostat.outcomes.endpoints import Observations, evaluate
 from immunostat.study.assemble import DISEASE
 from immunostat.study.cohort import draw_parameter, observe
 from immunostat.study.outputs import scale_tops
-from immunostat.study.run import joined, simulate
+from immunostat.study.run import simulate
+from immunostat.study.simulation import joined
 from immunostat.study.study import read_study
 from immunostat.study.summaries import endpoint_spec
 from immunostat.therapy.schedule import schedule_for
@@ -88,7 +89,7 @@ class Trial:
         self.schedule = joined(
             [
                 schedule_for(
-                    self.start.assembly.system,
+                    self.start.plan.assembly.system,
                     self.study.arms[arm],
                     self.study.duration_day,
                     weight,
@@ -104,7 +105,7 @@ class Trial:
         if shared is not None:
             values.update({f"{name} spread": shared for name in SENSITIVITIES})
         start, cohort = self.start, self.start.cohort
-        system, situation = start.assembly.system, start.situation
+        system, situation = start.plan.assembly.system, start.plan.situation
         parameters = cohort.parameters.copy()
         columns = {name: cohort.covariates[name].to_numpy(float) for name in cohort.covariates}
         for name in {key.split()[0] for key in values}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from immunostat.catalog.lookup import packaged_catalog
-from immunostat.study.run import Simulation
+from immunostat.study.simulation import Simulation
 from making.network import Edge, Node, drawn, edges_of
 
 CORE_NODES = {
@@ -78,7 +78,7 @@ BENDS = {
 
 def network(simulation: Simulation) -> tuple[str, str]:
     """Diagrams of the immune core and of arthritis with its drugs, as SVG."""
-    system, cohort = simulation.assembly.system, simulation.cohort
+    system, cohort = simulation.plan.assembly.system, simulation.cohort
     values = dict(zip(system.parameters, map(float, cohort.parameters[0]), strict=True))
     values |= dict(zip(system.states, map(float, cohort.initial_states[0]), strict=True))
     # A treated patient, half-way better: every dependence then has a slope.

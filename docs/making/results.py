@@ -7,7 +7,7 @@ import pandas as pd
 
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.result import Result
-from immunostat.study.run import Simulation
+from immunostat.study.simulation import Simulation
 from making import trial_run
 from making.markdown import number, table
 from making.trial_run import shown_value

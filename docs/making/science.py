@@ -13,7 +13,7 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.catalog.model_cards import ModelParameterCard
 from immunostat.report import figures
 from immunostat.study.result import Result
-from immunostat.study.run import Simulation
+from immunostat.study.simulation import Simulation
 from making import pictures, results, trial_run
 from making.markdown import number, page, table
 from making.results import COVERED, SITUATION
@@ -317,7 +317,7 @@ def _limits(name: str) -> str:
 
 def _kinetics(simulation: Simulation, drug: str) -> str:
     """Equations of one drug in the joined model."""
-    system, prefix = simulation.assembly.system, f"{drug}_"
+    system, prefix = simulation.plan.assembly.system, f"{drug}_"
     lines = [
         f"{name} = {str(formula).replace('**', '^')}"
         for name, formula in system.assignments

@@ -12,7 +12,8 @@ import yaml
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.statistics import proportion
 from immunostat.study.result import Result
-from immunostat.study.run import Simulation, simulate, summarize
+from immunostat.study.run import simulate, summarize
+from immunostat.study.simulation import Simulation
 from immunostat.study.study import make_study
 from immunostat.therapy.grammar import parse_regimen
 from making.markdown import number
@@ -70,11 +71,11 @@ def shown_value(value: float, unit: str, endpoint: str) -> str:
 def arm_with(simulation: Simulation, drug: str, regimen: str) -> str | None:
     """The arm that gives this regimen; the arm without drugs for placebo."""
     if drug == "placebo":
-        return simulation.reference
+        return simulation.plan.reference
     catalog = packaged_catalog()
     wanted = parse_regimen(f"{drug} {regimen}", catalog.drug, "rheumatoid-arthritis")
-    days = simulation.study.duration_day
-    for arm, regimens in simulation.study.arms.items():
+    days = simulation.plan.study.duration_day
+    for arm, regimens in simulation.plan.study.arms.items():
         if _doses(regimens, days) == _doses((wanted,), days):
             return arm
     return None
@@ -88,7 +89,7 @@ def exposure(simulation: Simulation, drug: str, check: ExposureCheckCard) -> flo
     if arm is None:
         return None
     name = f"{drug}_concentration"
-    factor = next(o.factor for o in simulation.outputs if o.name == name)
+    factor = next(o.factor for o in simulation.plan.outputs if o.name == name)
     course = simulation.values(arm, name) * factor
     trough = course[:, -1]
     negative = simulation.cohort.covariates["antidrug_antibody_negative"].to_numpy(bool)

@@ -11,7 +11,8 @@ import pytest
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.engine.problem import EnsembleProblem, Tolerance
 from immunostat.engine.solve import solve
-from immunostat.study.run import joined, simulate
+from immunostat.study.run import simulate
+from immunostat.study.simulation import joined
 from immunostat.study.study import read_study
 from immunostat.therapy.schedule import schedule_for
 
@@ -27,7 +28,7 @@ def problem() -> EnsembleProblem:
     study = read_study(STUDY)
     study = replace(study, population=replace(study.population, n_patients=N_PATIENTS))
     start = simulate(study, packaged_catalog())
-    system, cohort = start.assembly.system, start.cohort
+    system, cohort = start.plan.assembly.system, start.cohort
     weight = cohort.covariates["weight"].to_numpy(float)
     schedule = joined(
         [schedule_for(system, study.arms[arm], study.duration_day, weight) for arm in study.arms]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from immunostat.catalog.lookup import packaged_catalog
-from immunostat.study.run import Simulation, run, simulate
+from immunostat.study.run import run, simulate
+from immunostat.study.simulation import Simulation
 from immunostat.study.study import read_study
 
 STUDY = Path(__file__).parents[2] / "studies" / "ra-biologics.yaml"
@@ -29,7 +30,7 @@ def simulation() -> Simulation:
 def course(simulation: Simulation, arm: str, drug: str) -> np.ndarray:
     """Concentration in ug/mL. Shape (patient, time)."""
     name = f"{drug}_concentration"
-    factor = next(o.factor for o in simulation.outputs if o.name == name)
+    factor = next(o.factor for o in simulation.plan.outputs if o.name == name)
     return simulation.values(arm, name) * factor
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -84,6 +85,9 @@ class Recruitment:
         What the study samples; asked for here too, so that the model is compiled once.
     seed
         Seed of the study.
+    factors
+        What parameters of the joined model are multiplied with in everybody, by name: a change of
+        the typical value, for sensitivity and uncertainty.
     """
 
     assembly: Assembly
@@ -94,6 +98,54 @@ class Recruitment:
     seed: int
     tolerance: Tolerance
     threads: int | None = None
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A block of candidates after examination.
+
+    Parameters
+    ----------
+    cohort
+        Those who may enter, in order of their number.
+    reasons
+        First reason for which each candidate may not; empty if he may. Shape (candidate,).
+    first
+        Number of the first candidate of the block.
+    """
+
+    cohort: Cohort
+    reasons: np.ndarray[tuple[int], np.dtype[np.str_]]
+    first: int
+
+    def up_to(self, n_patients: int) -> Intake:
+        """The block as if it ended with the `n_patients`-th patient who entered."""
+        if n_patients >= len(self.cohort.numbers):
+            return self
+        end = int(self.cohort.numbers[n_patients - 1]) + 1 - self.first if n_patients else 0
+        kept = take(self.cohort, np.arange(n_patients, dtype=np.int64))
+        return Intake(kept, self.reasons[:end], self.first)
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """How many candidates were left out for each reason."""
+        reasons, counts = np.unique(self.reasons[self.reasons != ""], return_counts=True)
+        return {str(reason): int(n) for reason, n in zip(reasons, counts, strict=True)}
+
+
+def intake(recruitment: Recruitment, numbers: IntArray) -> Intake:
+    """Draw and examine candidates; the answer for each depends on the seed and his number alone.
+
+    Parameters
+    ----------
+    numbers
+        Consecutive numbers of candidates. Shape (candidate,).
+    """
+    candidates = _candidates(recruitment, numbers)
+    reasons = _reasons(recruitment, candidates)
+    entered = np.flatnonzero(reasons == "")
+    return Intake(take(candidates, entered), reasons, int(numbers[0]))
 
 
 def draw_cohort(recruitment: Recruitment, n_patients: int) -> Cohort:
@@ -104,47 +156,61 @@ def draw_cohort(recruitment: Recruitment, n_patients: int) -> Cohort:
     InputError
         So few candidates are eligible that the criteria must be a mistake.
     """
-    kept: list[Cohort] = []
+    kept: list[Intake] = []
     found, examined, batch = 0, 0, max(2 * n_patients, 64)
-    rejected: dict[str, int] = {}
     while found < n_patients:
         if examined >= MOST_CANDIDATES * n_patients + 1000:
-            worst = max(rejected, key=lambda reason: rejected[reason])
-            raise InputError(
-                f"population '{recruitment.population.name}': only {found} of {examined} "
-                "candidates may enter",
-                remedy=f"most were left out for '{worst}' ({rejected[worst]} of them)",
-            )
+            refuse_criteria(recruitment.population.name, found, examined, joined_counts(kept))
         numbers = np.arange(examined, examined + batch, dtype=np.int64)
-        candidates = _candidates(recruitment, numbers)
-        reasons = _reasons(recruitment, candidates)
-        entered = np.flatnonzero(reasons == "")[: n_patients - found]
-        last = batch if found + len(entered) < n_patients else int(entered[-1]) + 1
-        for reason in map(str, reasons[:last]):
-            if reason:
-                rejected[reason] = rejected.get(reason, 0) + 1
-        kept.append(_take(candidates, entered))
-        found += len(entered)
-        examined += last
+        block = intake(recruitment, numbers).up_to(n_patients - found)
+        kept.append(block)
+        found += len(block.cohort.numbers)
+        examined += len(block.reasons)
+    return cohort_of(kept)
+
+
+def refuse_criteria(
+    population: str, found: int, examined: int, rejected: Mapping[str, int]
+) -> NoReturn:
+    """So few candidates may enter that the criteria must be a mistake."""
+    worst = max(rejected, key=lambda reason: rejected[reason])
+    raise InputError(
+        f"population '{population}': only {found} of {examined} candidates may enter",
+        remedy=f"most were left out for '{worst}' ({rejected[worst]} of them)",
+    )
+
+
+def joined_counts(blocks: Sequence[Intake]) -> dict[str, int]:
+    """Reasons of all blocks with their counts, the most frequent first."""
+    total: dict[str, int] = {}
+    for block in blocks:
+        for reason, n in block.rejected.items():
+            total[reason] = total.get(reason, 0) + n
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def cohort_of(blocks: Sequence[Intake]) -> Cohort:
+    """Everybody who entered from some blocks."""
+    parts = [block.cohort for block in blocks]
     return Cohort(
-        np.concatenate([part.numbers for part in kept]),
-        pd.concat([part.covariates for part in kept], ignore_index=True),
-        np.concatenate([part.parameters for part in kept]),
-        np.concatenate([part.initial_states for part in kept]),
-        examined,
-        dict(sorted(rejected.items(), key=lambda item: -item[1])),
+        np.concatenate([part.numbers for part in parts]),
+        pd.concat([part.covariates for part in parts], ignore_index=True),
+        np.concatenate([part.parameters for part in parts]),
+        np.concatenate([part.initial_states for part in parts]),
+        sum(len(block.reasons) for block in blocks),
+        joined_counts(blocks),
         {
-            key: np.concatenate([part.bioavailability[key] for part in kept])
-            for key in kept[0].bioavailability
+            key: np.concatenate([part.bioavailability[key] for part in parts])
+            for key in parts[0].bioavailability
         },
     )
 
 
-def _take(cohort: Cohort, index: IntArray) -> Cohort:
+def take(cohort: Cohort, index: IntArray) -> Cohort:
     """Some patients of a cohort."""
     return Cohort(
         cohort.numbers[index],
-        cohort.covariates.iloc[index],
+        cohort.covariates.iloc[index].reset_index(drop=True),
         cohort.parameters[index],
         cohort.initial_states[index],
         cohort.n_candidates,
@@ -168,6 +234,8 @@ def _candidates(recruitment: Recruitment, numbers: IntArray) -> Cohort:
         for name, column in draw_kinetics(drug, columns, numbers, seed).items():
             values[f"{drug.prefix}_{name}"] = column
             values[f"{drug.prefix}_{name}_{TYPICAL}"] = column
+    for name, factor in recruitment.factors.items():
+        values[name] = values[name] * factor
     if situation.trial_switch:
         values[situation.trial_switch] = 1.0
 

@@ -16,13 +16,13 @@ from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.regimen import Regimen
 
 if TYPE_CHECKING:
-    from immunostat.study.run import Simulation
+    from immunostat.study.simulation import Simulation
 
 
 def comparison(simulation: Simulation, endpoints: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """Published results of the trials named in the study beside the simulated ones."""
     rows = []
-    for trial_name in simulation.study.compare_with:
+    for trial_name in simulation.plan.study.compare_with:
         trial = catalog.trial(trial_name)
         for published in trial.arms:
             arm = matching_arm(simulation, trial, published, catalog)
@@ -43,7 +43,7 @@ def matching_arm(
         if not line.startswith(published.drug):
             line = f"{published.drug} {line}"
         wanted = (parse_regimen(line, catalog.drug, trial.situation),)
-    for arm, regimens in simulation.study.arms.items():
+    for arm, regimens in simulation.plan.study.arms.items():
         if _doses(regimens, simulation) == _doses(wanted, simulation):
             return arm
     return None
@@ -62,7 +62,7 @@ def _doses(regimens: Sequence[Regimen], simulation: Simulation) -> list[tuple[ob
             dose.per_m2,
         )
         for regimen in regimens
-        for dose in regimen.doses(simulation.study.duration_day)
+        for dose in regimen.doses(simulation.plan.study.duration_day)
     )
 
 

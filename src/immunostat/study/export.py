@@ -17,7 +17,7 @@ from immunostat.model.sbml_writer import INPUT, Change, Remark, write_sbml
 from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly, assemble
 from immunostat.study.cohort import Cohort, Recruitment, columns_of, draw_cohort
 from immunostat.study.outputs import outputs_of
-from immunostat.study.run import ABSOLUTE_TOLERANCE, drugs_in_start
+from immunostat.study.plan import ABSOLUTE_TOLERANCE, drugs_in_start
 from immunostat.study.study import Study
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.schedule import events

@@ -27,7 +27,7 @@ from immunostat.outcomes.scores import ctcae_grade
 from immunostat.study.cohort import columns_of
 
 if TYPE_CHECKING:
-    from immunostat.study.run import Simulation
+    from immunostat.study.simulation import Simulation
 
 
 def side_effect_tables(
@@ -36,9 +36,9 @@ def side_effect_tables(
     """Side effects of every arm: table, list of events, and a column per patient for each."""
     rows: list[dict[str, Any]] = []
     happened: list[dict[str, Any]] = []
-    columns: dict[str, dict[str, FloatArray]] = {arm: {} for arm in simulation.study.arms}
-    for card in simulation.side_effects:
-        for arm in simulation.study.arms:
+    columns: dict[str, dict[str, FloatArray]] = {arm: {} for arm in simulation.plan.study.arms}
+    for card in simulation.plan.side_effects:
+        for arm in simulation.plan.study.arms:
             if card.kind == "event":
                 events = _drawn(simulation, card, arm)
                 rows.append(_incidence_row(events, card, arm))
@@ -91,13 +91,13 @@ def _drawn(simulation: Simulation, card: SideEffectCard, arm: str) -> Events:
         hazard,
         columns_of(simulation.cohort.covariates),
         {name: simulation.values(arm, name) for name in names},
-        {name: simulation.values(simulation.reference, name) for name in names},
-        (simulation.n_patients, len(simulation.times)),
+        {name: simulation.values(simulation.plan.reference, name) for name in names},
+        (simulation.n_patients, len(simulation.plan.times)),
     )
     failed = simulation.status(arm) != Status.OK
     rate[failed] = np.where(np.isfinite(rate[failed]), rate[failed], np.nan)
-    seed = simulation.study.population.seed
-    return draw_events(card.name, rate, simulation.times, seed, simulation.cohort.numbers)
+    seed = simulation.plan.study.population.seed
+    return draw_events(card.name, rate, simulation.plan.times, seed, simulation.cohort.numbers)
 
 
 def _incidence_row(events: Events, card: SideEffectCard, arm: str) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _grades(
     values = simulation.visits[arm][card.output][:, 1:]
     grades = ctcae_grade(values, *card.limits)
     worst = np.fmax.reduce(grades, axis=1)
-    days = np.array(simulation.study.visits_day)[1:]
+    days = np.array(simulation.plan.study.visits_day)[1:]
     return worst, days[np.argmax(grades == worst[:, None], axis=1)]
 
 
@@ -166,7 +166,7 @@ def _grade_rows(
                 "measure": measure,
                 "n": len(seen),
                 "events": int(np.sum(has)),
-                "patient_years": len(seen) * simulation.study.duration_day / DAYS_PER_YEAR,
+                "patient_years": len(seen) * simulation.plan.study.duration_day / DAYS_PER_YEAR,
                 "estimate": found.estimate,
                 "low": found.low,
                 "high": found.high,

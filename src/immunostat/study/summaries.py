@@ -16,7 +16,7 @@ from immunostat.outcomes.endpoints import KINDS, EndpointSpec, Observations, eva
 from immunostat.outcomes.summary import summarize
 
 if TYPE_CHECKING:
-    from immunostat.study.run import Simulation
+    from immunostat.study.simulation import Simulation
 
 #: Values of each patient at each visit, by arm and endpoint.
 PerPatient = dict[tuple[str, str], FloatArray]
@@ -40,7 +40,7 @@ def endpoint_spec(name: str, card: EndpointCard, unit: str) -> EndpointSpec:
 
 def endpoint_tables(simulation: Simulation) -> tuple[pd.DataFrame, PerPatient]:
     """Every endpoint of every arm at every visit, and the values of the patients behind it."""
-    situation, study = simulation.situation, simulation.study
+    situation, study = simulation.plan.situation, simulation.plan.study
     times = np.array(study.visits_day)
     # Joints are counted, which scores take as a pure number.
     units = {
@@ -74,10 +74,10 @@ def concentrations(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
     -------
     By drug, ug/mL. Each (patient, visit).
     """
-    given = {regimen.drug.name for regimen in simulation.study.regimens(arm)}
+    given = {regimen.drug.name for regimen in simulation.plan.study.regimens(arm)}
     return {
         drug: simulation.values(arm, output.name)[:, simulation.visit_index] * output.factor
-        for output in simulation.outputs
+        for output in simulation.plan.outputs
         if output.kind == "concentration"
         and (drug := output.title.removesuffix(" concentration")) in given
     }
@@ -91,7 +91,7 @@ def patient_table(
     """One row per arm and patient: covariates, endpoints at baseline and end, side effects."""
     parts = []
     covariates = simulation.cohort.covariates.reset_index(drop=True)
-    for arm in simulation.study.arms:
+    for arm in simulation.plan.study.arms:
         own = pd.DataFrame(
             {
                 "arm": arm,
@@ -105,7 +105,7 @@ def patient_table(
         for (of_arm, name), values in per_patient.items():
             if of_arm != arm:
                 continue
-            endpoint = simulation.situation.endpoints.get(name)
+            endpoint = simulation.plan.situation.endpoints.get(name)
             if endpoint is not None and KINDS[endpoint.kind].is_binary:
                 results[name] = values[:, -1]
             else:
@@ -118,7 +118,7 @@ def patient_table(
 
 def visit_table(simulation: Simulation) -> pd.DataFrame:
     """What every visit recorded: one row per arm, patient and visit."""
-    days = np.array(simulation.study.visits_day)
+    days = np.array(simulation.plan.study.visits_day)
     n, m = simulation.n_patients, len(days)
     parts = [
         pd.DataFrame(
@@ -129,7 +129,7 @@ def visit_table(simulation: Simulation) -> pd.DataFrame:
                 **{name: v.reshape(-1) for name, v in simulation.visits[arm].items()},
             }
         )
-        for arm in simulation.study.arms
+        for arm in simulation.plan.study.arms
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -138,11 +138,11 @@ def bands(simulation: Simulation) -> pd.DataFrame:
     """Mean and quantiles over patients of every output, at every sample time."""
     parts = []
     given = {
-        arm: {regimen.drug.name for regimen in simulation.study.regimens(arm)}
-        for arm in simulation.study.arms
+        arm: {regimen.drug.name for regimen in simulation.plan.study.regimens(arm)}
+        for arm in simulation.plan.study.arms
     }
-    for output in simulation.outputs:
-        for arm in simulation.study.arms:
+    for output in simulation.plan.outputs:
+        for arm in simulation.plan.study.arms:
             drug = output.title.removesuffix(" concentration")
             if output.kind == "concentration" and drug not in given[arm]:
                 continue
@@ -156,7 +156,7 @@ def bands(simulation: Simulation) -> pd.DataFrame:
                     {
                         "arm": arm,
                         "variable": output.title,
-                        "time_day": simulation.times,
+                        "time_day": simulation.plan.times,
                         "mean": values.mean(axis=0),
                         **dict(zip(_QUANTILES, levels, strict=True)),
                         "unit": output.unit,
@@ -174,19 +174,19 @@ def activity_profile(simulation: Simulation) -> pd.DataFrame:
     work. Suppressed or stimulated: the median patient changes by more than the core card's
     threshold; mixed: more than a quarter of the patients each way beyond the threshold.
     """
-    threshold = simulation.core.profile_threshold.value
-    late = simulation.times >= simulation.study.duration_day / 2
-    times = simulation.times[late]
+    threshold = simulation.plan.core.profile_threshold.value
+    late = simulation.plan.times >= simulation.plan.study.duration_day / 2
+    times = simulation.plan.times[late]
     rows = []
-    for arm in simulation.study.arms:
-        if arm == simulation.reference:
+    for arm in simulation.plan.study.arms:
+        if arm == simulation.plan.reference:
             continue
-        for function in simulation.core.functions.values():
+        for function in simulation.plan.core.functions.values():
             treated, without = (
                 np.asarray(
                     np.trapezoid(simulation.values(which, function.output)[:, late], times, axis=1)
                 )
-                for which in (arm, simulation.reference)
+                for which in (arm, simulation.plan.reference)
             )
             ratio = treated / np.where(without > 0, without, np.nan)
             ratio = ratio[np.isfinite(ratio)]

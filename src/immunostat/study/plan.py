@@ -1,0 +1,176 @@
+"""What a study will simulate, worked out once: the joined model, its outputs, arms and times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from immunostat.base.errors import InputError
+from immunostat.catalog.cards import SideEffectCard
+from immunostat.catalog.lookup import Catalog
+from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
+from immunostat.engine.problem import Tolerance
+from immunostat.model.system import FloatArray
+from immunostat.study.assemble import Assembly, assemble
+from immunostat.study.cohort import Recruitment
+from immunostat.study.outputs import SAMPLE_EVERY_DAY, Output, outputs_of
+from immunostat.study.study import Study
+from immunostat.therapy.drug import Drug
+from immunostat.therapy.regimen import Regimen
+
+METHOD = "rodas5p"
+
+#: Absolute tolerance: states are of the order of 1 in health, and amounts are in nmol.
+ABSOLUTE_TOLERANCE = 1e-8
+
+#: The arm that nobody asked for but the profile needs: the same patients without the study's drugs.
+REFERENCE_ARM = "background alone"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with everything that its simulation needs, patients excepted.
+
+    Parameters
+    ----------
+    drugs
+        Drugs of the joined model: those of the study that are not part of the starting state.
+    in_start
+        Names of the drugs whose effect is part of the state in which patients enter.
+    arms
+        Names of the simulated arms; the last may be `REFERENCE_ARM`.
+    reference
+        Name of the arm without any drug of the study.
+    times
+        Times at which outputs are kept, day. Shape (time,).
+    factors
+        See `Recruitment.factors`.
+    """
+
+    study: Study
+    core: CoreCard
+    situation: SituationCard
+    population: PopulationCard
+    side_effects: tuple[SideEffectCard, ...]
+    drugs: tuple[Drug, ...]
+    in_start: frozenset[str]
+    assembly: Assembly
+    outputs: tuple[Output, ...]
+    arms: tuple[str, ...]
+    reference: str
+    times: FloatArray
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """Wanted local error."""
+        return Tolerance(self.study.relative_tolerance, ABSOLUTE_TOLERANCE)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs in the joined model."""
+        return tuple(output.name for output in self.outputs)
+
+    def recruitment(self, threads: int | None = None) -> Recruitment:
+        """Who is looked for."""
+        return Recruitment(
+            self.assembly,
+            self.situation,
+            self.population,
+            self.drugs,
+            self.output_names,
+            self.study.population.seed,
+            self.tolerance,
+            threads,
+            self.factors,
+        )
+
+    def regimens(self, arm: str) -> tuple[Regimen, ...]:
+        """What is dosed in an arm of the joined model."""
+        given = self.study.background if arm == REFERENCE_ARM else self.study.regimens(arm)
+        return tuple(regimen for regimen in given if regimen.drug.name not in self.in_start)
+
+    def with_factors(self, factors: Mapping[str, float]) -> Plan:
+        """The same plan with parameters multiplied in everybody.
+
+        Raises
+        ------
+        InputError
+            A name is no parameter that the patients have.
+        """
+        known = set(self.assembly.system.parameters) | set(self.assembly.core_system.parameters)
+        for name in factors:
+            if name not in known:
+                raise InputError(f"'{name}' is no parameter of the joined model")
+        return replace(self, factors=dict(factors))
+
+
+def prepare(study: Study, catalog: Catalog) -> Plan:
+    """Join the model of a study and settle its arms, outputs and times.
+
+    Raises
+    ------
+    InputError
+        The study asks for what the catalog or the model does not have.
+    """
+    situation = catalog.situation(study.situation)
+    core = catalog.core(situation.core)
+    side_effects = tuple(catalog.side_effect(name) for name in study.side_effects)
+    population = catalog.population(study.population.name)
+    in_start = drugs_in_start(study, population)
+    drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
+    assembly = assemble(catalog, situation, drugs)
+    arms = tuple(study.arms)
+    untreated = [arm for arm in arms if not study.arms[arm]]
+    return Plan(
+        study,
+        core,
+        situation,
+        population,
+        side_effects,
+        drugs,
+        in_start,
+        assembly,
+        outputs_of(core, situation, drugs, side_effects, assembly),
+        arms if untreated else (*arms, REFERENCE_ARM),
+        untreated[0] if untreated else REFERENCE_ARM,
+        sample_times(study),
+    )
+
+
+def drugs_in_start(study: Study, population: PopulationCard) -> frozenset[str]:
+    """Background drugs whose effect is part of the state in which patients enter.
+
+    Raises
+    ------
+    InputError
+        An arm doses such a drug on top, which would count its effect twice.
+    """
+    if population.background is None:
+        return frozenset()
+    drug = population.background.drug
+    for arm, regimens in study.arms.items():
+        for regimen in regimens:
+            if regimen.drug.name == drug:
+                raise InputError(
+                    f"arm '{arm}' doses {drug}, which population '{population.name}' already takes",
+                    regimen.place,
+                    "write it under 'background'; its effect is in the patients' starting state",
+                )
+    return frozenset({drug})
+
+
+def sample_times(study: Study) -> FloatArray:
+    """Times at which outputs are kept: a grid, visits, and the end of every infusion, day."""
+    ends = {
+        dose.time_day + dose.infusion_day
+        for arm in study.arms
+        for regimen in study.regimens(arm)
+        for dose in regimen.doses(study.duration_day)
+        if dose.infusion_day and dose.time_day + dose.infusion_day < study.duration_day
+    }
+    n_steps = int(np.ceil(study.duration_day / SAMPLE_EVERY_DAY))
+    grid = np.minimum(np.arange(n_steps + 1) * SAMPLE_EVERY_DAY, study.duration_day)
+    return np.unique(np.concatenate([grid, study.visits_day, sorted(ends)]))
