@@ -17,7 +17,7 @@ from immunostat.base.units import convert
 from immunostat.engine.problem import Action, Event, Schedule
 from immunostat.model.system import OdeSystem
 from immunostat.therapy.drug import Drug
-from immunostat.therapy.regimen import DoseEvent, Regimen
+from immunostat.therapy.regimen import SAME_TIME_DAY, DoseEvent, Regimen
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,13 +27,17 @@ Bioavailability = Mapping[tuple[str, str], FloatArray | float]
 
 @dataclass(frozen=True)
 class _Action:
-    """One event of an arm: the amount is `amount` nmol (per kg), over `over_day` if not zero."""
+    """One event of an arm: the amount is `amount` nmol (per kg), over `over_day` if not zero.
+
+    `given` is the time at which the dose is taken, which a lag or the end of an infusion follows.
+    """
 
     time: float
     dose: int
     target: str
     over_day: float
     sign: float
+    given: float
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,10 @@ def _plan(regimens: Sequence[Regimen], duration_day: float) -> tuple[list[_Actio
                 doses.append(_in_nmol(drug, event, regimen))
             state, over = drug.state(event.route), event.infusion_day or route.over_day
             start = event.time_day + route.lag_day
-            actions.append(_Action(start, known[key], state, over, 1.0))
+            given = event.time_day
+            actions.append(_Action(start, known[key], state, over, 1.0, given))
             if over:
-                actions.append(_Action(start + over, known[key], state, over, -1.0))
+                actions.append(_Action(start + over, known[key], state, over, -1.0, given))
     return sorted(actions, key=lambda action: (action.time, action.sign)), doses
 
 
@@ -229,4 +234,63 @@ def schedule_for(
         repeated(kinds, np.int64),  # type: ignore[arg-type]
         repeated([index[action.target] for action in actions], np.int64),  # type: ignore[arg-type]
         np.ascontiguousarray(values).reshape(-1),
+    )
+
+
+@dataclass(frozen=True)
+class DoseWindow:
+    """Events of the doses that start in a window, for patients who share a regimen.
+
+    Parameters
+    ----------
+    times
+        Ascending; some may lie after the window: the end of an infusion, a lagged start. Shape
+        (event,), day.
+    actions, targets
+        `Action` and index of the state. Shape (event,).
+    values
+        Shape (patient, event).
+    n_doses
+        Number of doses that start in the window.
+    """
+
+    times: FloatArray
+    actions: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    values: FloatArray
+    n_doses: int
+
+
+def doses_in_window(
+    system: OdeSystem,
+    regimen: Regimen,
+    origin_day: float,
+    window: tuple[float, float],
+    weight_kg: FloatArray,
+    bioavailability: Bioavailability | None = None,
+    bsa_m2: FloatArray | None = None,
+) -> DoseWindow:
+    """Events of the doses of a regimen that start within a window.
+
+    Parameters
+    ----------
+    origin_day
+        Day of the trial on which the regimen's time is 0.
+    window
+        First day, which is inside, and end, which is not.
+    weight_kg, bioavailability, bsa_m2
+        See `schedule_for`.
+    """
+    index = {name: i for i, name in enumerate(system.states)}
+    first, end = (day - origin_day for day in window)
+    actions, doses = _plan([regimen], end)
+    inside = [action for action in actions if action.given >= first - SAME_TIME_DAY]
+    amounts = _amounts(doses, np.asarray(weight_kg, np.float64), bioavailability or {}, bsa_m2)
+    scale = np.array([a.sign / a.over_day if a.over_day else 1.0 for a in inside])
+    return DoseWindow(
+        np.array([max(a.time + origin_day, window[0]) for a in inside], dtype=np.float64),
+        np.array([int(Action.RATE if a.over_day else Action.ADD) for a in inside], dtype=np.int64),
+        np.array([index[a.target] for a in inside], dtype=np.int64),
+        np.ascontiguousarray(amounts[:, [a.dose for a in inside]] * scale),
+        len({action.given for action in inside}),
     )
