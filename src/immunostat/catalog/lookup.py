@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from immunostat.catalog.cards import Card, SideEffectCard, TargetCard, TrialCard
     from immunostat.catalog.drug_cards import DrugCard
     from immunostat.catalog.fragments import FragmentCard
-    from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
+    from immunostat.catalog.model_cards import (
+        CoreCard,
+        PopulationCard,
+        SituationCard,
+        SpecialPopulationCard,
+    )
     from immunostat.therapy.drug import Drug
 
 T = TypeVar("T")
@@ -48,6 +53,7 @@ KINDS = (
     Kind("core", "model_cards", "CoreCard", "core"),
     Kind("situations", "model_cards", "SituationCard", "situation"),
     Kind("populations", "model_cards", "PopulationCard", "population"),
+    Kind("special_populations", "model_cards", "SpecialPopulationCard", "special population"),
     Kind("trials", "cards", "TrialCard", "trial"),
     Kind("side_effects", "cards", "SideEffectCard", "side effect"),
 )
@@ -174,6 +180,10 @@ class Catalog:
         """A population that patients are drawn from."""
         return cast("PopulationCard", self.card("populations", name))
 
+    def special_population(self, name: str) -> SpecialPopulationCard:
+        """Patients of any population who meet a condition, such as the elderly."""
+        return cast("SpecialPopulationCard", self.card("special_populations", name))
+
     def trial(self, name: str) -> TrialCard:
         """A published trial."""
         return cast("TrialCard", self.card("trials", name))
@@ -206,6 +216,10 @@ class Catalog:
         if situation is None:
             return names
         return tuple(n for n in names if self.population(n).situation == situation)
+
+    def special_populations(self) -> tuple[str, ...]:
+        """Names of all special populations."""
+        return self.names("special_populations")
 
     def trials(self) -> tuple[str, ...]:
         """Names of all published trials."""

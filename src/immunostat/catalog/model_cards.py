@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from immunostat.base.errors import near_matches
+from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.cards import (
     Card,
     CovariateCard,
@@ -17,6 +17,7 @@ from immunostat.catalog.cards import (
     Text,
 )
 from immunostat.outcomes.endpoints import KINDS
+from immunostat.trial.conditions import parse_condition
 
 
 class ModelSpreadCard(Card):
@@ -82,6 +83,22 @@ class PlausibleCard(Card):
     because: Text
 
 
+class ReadoutRangeCard(FactKeys):
+    """Range that a clinical readout of a plausible patient keeps, without error of the visit."""
+
+    component: Name
+    minimum: Number | None = None
+    maximum: Number | None = None
+
+    @model_validator(mode="after")
+    def _is_range(self) -> Self:
+        if self.minimum is None and self.maximum is None:
+            raise ValueError("a range needs 'minimum' or 'maximum'")
+        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is not below maximum {self.maximum:g}")
+        return self
+
+
 class SteadyStateCard(Card):
     """How the untreated disease is found and what is read from it."""
 
@@ -89,6 +106,14 @@ class SteadyStateCard(Card):
     anchors: dict[Name, Name] = Field(default_factory=dict)
     scaled: ScaledCard | None = None
     plausible: tuple[PlausibleCard, ...] = ()
+    readouts: tuple[ReadoutRangeCard, ...] = ()
+
+
+class ParameterCorrelationCard(FactKeys):
+    """Correlation of the normal scores of two parameters in which patients differ."""
+
+    of: tuple[Name, Name]
+    correlation: Annotated[Number, Field(ge=-1, le=1)]
 
 
 class ComponentCard(Card):
@@ -129,9 +154,12 @@ class SituationCard(Card):
     ports: tuple[str, ...]
     summary: str = ""
     trial_switch: Name | None = None
+    #: States that begin anew at randomization, whatever went before.
+    trial_states: tuple[Name, ...] = ()
     steady_state: SteadyStateCard
     from_covariates: dict[Name, Name] = Field(default_factory=dict)
     parameters: dict[Name, ModelParameterCard]
+    parameter_correlations: tuple[ParameterCorrelationCard, ...] = ()
     components: dict[Name, ComponentCard]
     endpoints: dict[str, EndpointCard]
     main_endpoint: str
@@ -139,6 +167,15 @@ class SituationCard(Card):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        for range_ in self.steady_state.readouts:
+            if range_.component not in self.components:
+                remedy = near_matches(range_.component, self.components)
+                raise ValueError(
+                    f"steady_state.readouts: no component '{range_.component}'; {remedy}"
+                )
+        for pair in self.parameter_correlations:
+            if pair.of[0] == pair.of[1]:
+                raise ValueError(f"parameter_correlations: '{pair.of[0]}' is named twice")
         for name, component in self.components.items():
             if component.error_of and component.error_of not in self.components:
                 raise ValueError(f"components.{name}: no component '{component.error_of}'")
@@ -192,6 +229,15 @@ class EntryCard(FactKeys):
     maximum: Number | None = None
 
 
+class BaselineCard(FactKeys):
+    """What a published baseline table says of those who entered: a covariate or a component."""
+
+    of: Name
+    mean: Number
+    sd: Annotated[Number, Field(gt=0)] | None = None
+    n: Annotated[int, Field(gt=0)] | None = None
+
+
 class BackgroundCard(Card):
     """Therapy that everybody in the population has and keeps."""
 
@@ -210,3 +256,22 @@ class PopulationCard(Card):
     covariates: dict[Name, PopulationCovariateCard]
     correlations: tuple[PopulationCorrelationCard, ...] = ()
     entry: tuple[EntryCard, ...] = ()
+    #: What prevalence weights bring the patients who enter to.
+    baseline: tuple[BaselineCard, ...] = ()
+
+
+class SpecialPopulationCard(FactKeys):
+    """``special_populations/NAME.yaml``: patients of any population who meet a condition."""
+
+    name: Name
+    title: Text
+    #: In words, such as 'age >= 65'; see `trial.conditions`.
+    condition: Text
+
+    @model_validator(mode="after")
+    def _is_condition(self) -> Self:
+        try:
+            parse_condition(self.condition)
+        except InputError as error:
+            raise ValueError(f"condition: {error.message}; {error.remedy}") from None
+        return self

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from immunostat.cli import browse, doctor, exposure, models, studies
+from immunostat.cli import browse, doctor, exposure, models, population, studies
 from immunostat.cli.printing import NOTICE
 
 app = typer.Typer(
@@ -58,6 +58,7 @@ def _common(
 
 
 studies.add_to(app)
+population.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)

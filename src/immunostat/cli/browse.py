@@ -203,6 +203,7 @@ SCHEMAS = {
     "core": "core",
     "situation": "situations",
     "population": "populations",
+    "special-population": "special_populations",
     "trial": "trials",
     "side-effect": "side_effects",
 }

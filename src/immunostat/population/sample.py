@@ -23,12 +23,23 @@ from immunostat.population.patients import (
     PopulationSpec,
     formula_of,
 )
+from immunostat.population.sampling import RandomSampler, Sampler
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def sample_covariates(spec: PopulationSpec, seed: int, patients: npt.ArrayLike) -> pd.DataFrame:
+def covariate_purposes(spec: PopulationSpec) -> tuple[str, ...]:
+    """What the random numbers of each drawn covariate are for, in the order of the population."""
+    return tuple(f"covariate:{own.name}" for own in spec.covariates if own.is_random)
+
+
+def sample_covariates(
+    spec: PopulationSpec,
+    seed: int,
+    patients: npt.ArrayLike,
+    sampler: Sampler | None = None,
+) -> pd.DataFrame:
     """Draw the covariates of patients.
 
     Correlated standard normals (Gaussian copula) go through the inverse distribution function of
@@ -44,6 +55,9 @@ def sample_covariates(spec: PopulationSpec, seed: int, patients: npt.ArrayLike) 
         Seed of the study.
     patients
         Number of each patient. Shape (patient,).
+    sampler
+        Where the normal numbers come from, by purpose (see `covariate_purposes`); counter-based
+        random numbers of the seed if None.
 
     Returns
     -------
@@ -65,14 +79,13 @@ def sample_covariates(spec: PopulationSpec, seed: int, patients: npt.ArrayLike) 
     numbers = np.asarray(patients)
     random = [covariate.name for covariate in spec.covariates if covariate.is_random]
     scores = np.empty((len(numbers), len(random)))
-    for j, name in enumerate(random):
-        scores[:, j] = streams.normal(seed, f"covariate:{name}", numbers)[:, 0]
+    source = sampler or RandomSampler(seed)
+    for j, purpose in enumerate(covariate_purposes(spec)):
+        scores[:, j] = source.normal(purpose, numbers)
     if spec.correlations:
-        matrix = np.eye(len(random))
-        for pair in spec.correlations:
-            i, j = random.index(pair.of[0]), random.index(pair.of[1])
-            matrix[i, j] = matrix[j, i] = pair.correlation
-        scores = scores @ semidefinite_cholesky(repair_covariance(random, matrix).covariance).T
+        scores = correlated(
+            scores, random, [(pair.of, pair.correlation) for pair in spec.correlations]
+        )
     values: dict[str, FloatArray] = {}
     for covariate in spec.covariates:
         if covariate.distribution is Distribution.DERIVED:
@@ -90,6 +103,38 @@ def sample_covariates(spec: PopulationSpec, seed: int, patients: npt.ArrayLike) 
             of_zero, of_one = (_from_scores(covariate, own, score) for own in covariate.groups)
             values[covariate.name] = np.where(values[covariate.by] > 0, of_one, of_zero)
     return pd.DataFrame(values, index=pd.Index(numbers, name="patient"), columns=list(spec.names))
+
+
+def correlated(
+    scores: FloatArray,
+    names: Sequence[str],
+    correlations: Sequence[tuple[tuple[str, str], float]],
+) -> FloatArray:
+    """Standard normal numbers with correlations, from independent ones.
+
+    A column depends on itself and on earlier ones, so what is added last changes nothing before it.
+
+    Parameters
+    ----------
+    scores
+        Independent numbers. Shape (patient, name).
+    names
+        Names of the columns.
+    correlations
+        Pairs of names with their correlation; other pairs are independent.
+
+    Raises
+    ------
+    RangeError
+        The correlations cannot exist together.
+    """
+    matrix = np.eye(len(names))
+    order = list(names)
+    for of, correlation in correlations:
+        i, j = order.index(of[0]), order.index(of[1])
+        matrix[i, j] = matrix[j, i] = correlation
+    factor = semidefinite_cholesky(repair_covariance(names, matrix).covariance)
+    return np.asarray(scores @ factor.T)
 
 
 def sample_parameters(
