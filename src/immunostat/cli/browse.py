@@ -220,7 +220,7 @@ def schema(
 
         print_json(card_class(SCHEMAS[what]).model_json_schema(by_alias=True))
         return
-    from immunostat.study.study import StudyFile
+    from immunostat.study.file import StudyFile
 
     print_json(StudyFile.model_json_schema())
 

@@ -414,7 +414,7 @@ def _accepted(
     chance = np.asarray(uniforms, dtype=np.float64)
     columns, allowed, _ = constraints(values, targets)
     ratio = _density_ratio(values, targets)
-    noise = float((columns.var(axis=0) / np.maximum(allowed, 1e-12) ** 2).mean())
+
     best, fewest_missed = None, np.inf
     # Who is accepted depends on the ratio at which acceptance is certain: a low one keeps many
     # patients and some bias, a high one few. The one whose patients are nearest the targets wins.

@@ -1,7 +1,7 @@
 """A study: who, which arms, how long, what is looked at; read from a file and checked whole.
 
-`StudyFile` is the shape of the file and gives the JSON Schema; `Study` is what the program uses,
-with names looked up, words turned into regimens and every time in days.
+`file.StudyFile` is the shape of the file; `Study` is what the program uses, with names looked up,
+words turned into regimens and every time in days.
 """
 
 from __future__ import annotations
@@ -11,90 +11,66 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from typing import Any
 
 from immunostat.base.errors import InputError, Place, UnitError, UnknownNameError, near_matches
 from immunostat.base.units import DAYS, days_of
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.reader import Document, parse_value, read_yaml, validated
+from immunostat.study.eligibility import eligibility
+from immunostat.study.file import (
+    DEFAULT_PATIENTS,
+    DEFAULT_RELATIVE_TOLERANCE,
+    DEFAULT_SEED,
+    DEFAULT_VISITS,
+    PopulationPart,
+    RegimenData,
+    StudyFile,
+)
+from immunostat.study.recruitment import Prior
+from immunostat.study.trial_parts import Analysis, Design, Names, PartReader
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.regimen import Regimen, duration_words
 from immunostat.therapy.structured import line_of
+from immunostat.trial.conditions import Condition
+from immunostat.trial.dropout import Cause
+from immunostat.trial.rules import Rule
 
-DEFAULT_PATIENTS = 500
-DEFAULT_SEED = 1
-DEFAULT_VISITS = "every 4 weeks"
-DEFAULT_RELATIVE_TOLERANCE = 1e-5
-MAXIMUM_PATIENTS = 10_000_000
-MAXIMUM_SEED = 2**63 - 1
 MAXIMUM_VISITS = 5_000
 LONGEST_DAYS = 365.25 * 100
-
-Words = Annotated[str, StringConstraints(max_length=2000)]
-RegimenData = Words | dict[str, Any]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PopulationPart(_Part):
-    """Key ``population``."""
-
-    name: Words = Field(description="Name of a population of the situation.")
-    patients: Annotated[int, Field(strict=True, gt=0, le=MAXIMUM_PATIENTS)] = DEFAULT_PATIENTS
-    seed: Annotated[int, Field(strict=True, ge=0, le=MAXIMUM_SEED)] = DEFAULT_SEED
-    title: Words = Field(default="", description="Written by the program for readers; not read.")
-
-
-class SolvePart(_Part):
-    """Key ``solve``."""
-
-    relative_tolerance: Annotated[
-        float, Field(strict=True, ge=1e-12, le=1e-2, description="Wanted local error, no unit.")
-    ] = DEFAULT_RELATIVE_TOLERANCE
-
-
-class StudyFile(_Part):
-    """A study of immunostat: research and teaching only, no medical advice."""
-
-    title: Words = ""
-    question: Words = ""
-    situation: Words = Field(description="Name of a situation, for example rheumatoid-arthritis.")
-    population: PopulationPart | Words
-    background: list[RegimenData] = Field(default=[], description="Regimens that every arm has.")
-    arms: Annotated[dict[Words, list[RegimenData] | RegimenData | None], Field(min_length=1)] = (
-        Field(description="Name of each arm and its regimens, in plain words.")
-    )
-    duration: Any = Field(description="For example '24 weeks'.")
-    visits: Any = Field(default=DEFAULT_VISITS, description="'every 4 weeks' or a list of times.")
-    endpoints: list[Words] | None = Field(
-        default=None, description="All of the situation if not given."
-    )
-    side_effects: Words | list[Words] = Field(default="all", description="'all', 'none' or names.")
-    rules: list[Any] = []
-    compare_with: list[Words] = Field(default=[], description="Names of published trials.")
-    solve: SolvePart = SolvePart()
-    duration_day: Any = Field(
-        default=None, description="Written by the program for readers; not read."
-    )
-    visit_days: Any = Field(
-        default=None, description="Written by the program for readers; not read."
-    )
-    cohort: Any = Field(default=None, description="Written by the program for readers; not read.")
 
 
 @dataclass(frozen=True)
 class StudyPopulation:
-    """Who takes part: a population of the catalog, how many patients, and the seed."""
+    """Who takes part.
+
+    Parameters
+    ----------
+    name, title
+        A population of the catalog.
+    n_patients
+        Patients in each arm of one trial.
+    seed
+        Seed of all random numbers.
+    stored
+        Folder of a stored population whose patients take part; empty draws them anew.
+    sampling
+        ``random`` or ``sobol``.
+    eligibility
+        What patients must fulfil besides the population's own criteria.
+    prior
+        A treatment that they must have failed.
+    """
 
     name: str
     n_patients: int = DEFAULT_PATIENTS
     seed: int = DEFAULT_SEED
     title: str = ""
+    stored: str = ""
+    sampling: str = "random"
+    eligibility: Condition | None = None
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +91,10 @@ class Study:
         Names, in the order of the file.
     compare_with
         Names of published trials shown beside the simulated arms.
+    design, dropout, missed_visits, rules, analyses
+        What makes a trial of it; see `trial_parts` and `trial`.
+    written
+        The keys of the trial as they stood in the file, for `resolved`.
     """
 
     title: str
@@ -129,12 +109,20 @@ class Study:
     compare_with: tuple[str, ...] = ()
     relative_tolerance: float = DEFAULT_RELATIVE_TOLERANCE
     question: str = ""
+    design: Design = field(default_factory=Design)
+    dropout: tuple[Cause, ...] = ()
+    missed_visits: float = 0.0
+    rules: tuple[Rule, ...] = ()
+    analyses: tuple[Analysis, ...] = ()
+    written: Mapping[str, Any] = field(default_factory=dict, compare=False)
     place: Place | None = field(default=None, compare=False)
 
     @property
     def drugs(self) -> tuple[Drug, ...]:
         """Every drug of any arm or the background, once, in order of name."""
         regimens = [*self.background, *(r for arm in self.arms.values() for r in arm)]
+        regimens += [rule.regimen for rule in self.rules if rule.regimen is not None]
+        regimens += self.population.prior.regimens if self.population.prior else ()
         return tuple({r.drug.name: r.drug for r in sorted(regimens, key=_drug_name)}.values())
 
     def regimens(self, arm: str) -> tuple[Regimen, ...]:
@@ -151,6 +139,7 @@ class Study:
             "title": self.population.title,
             "patients": self.population.n_patients,
             "seed": self.population.seed,
+            **{key: self.written[key] for key in _POPULATION_KEYS if self.written.get(key)},
         }
         return {
             "title": self.title,
@@ -168,10 +157,15 @@ class Study:
             "visit_days": list(self.visits_day),
             "endpoints": list(self.endpoints),
             "side_effects": list(self.side_effects) or "none",
-            "rules": [],
+            **{key: self.written[key] for key in _TRIAL_KEYS if self.written.get(key)},
             "compare_with": list(self.compare_with),
             "solve": {"relative_tolerance": self.relative_tolerance},
         }
+
+
+#: Keys of a file, and those under its population, that are kept as they were written.
+_TRIAL_KEYS = ("design", "dropout", "missed_visits", "rules", "analyses")
+_POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior")
 
 
 def _drug_name(regimen: Regimen) -> str:
@@ -207,14 +201,43 @@ class _Checker:
         return days
 
     def population(self) -> StudyPopulation:
+        part = self.population_part()
+        situation = self.catalog.situation(self.situation())
+        names = self.catalog.populations(situation.name)
+        path: tuple[str | int, ...] = ("population", "name")
+        name = self.named(path, names, part.name, f"population of {situation.name}")
+        card = self.catalog.population(name)
+        wanted = None
+        if part.eligibility:
+            place = self.document.place(("population", "eligibility"))
+            wanted = eligibility(part.eligibility, self.catalog, situation, card, place)
+        return StudyPopulation(
+            name,
+            part.patients,
+            part.seed,
+            card.title,
+            part.stored,
+            part.sampling,
+            wanted,
+            self.prior(part),
+        )
+
+    def population_part(self) -> PopulationPart:
         part = self.file.population
-        if isinstance(part, str):
-            part = PopulationPart(name=part)
-        names = self.catalog.populations(self.situation())
-        path = ("population", "name")
-        name = self.named(path, names, part.name, f"population of {self.situation()}")
-        title = str(getattr(self.catalog.population(name), "title", ""))
-        return StudyPopulation(name, part.patients, part.seed, title)
+        return PopulationPart(name=part) if isinstance(part, str) else part
+
+    def prior(self, part: PopulationPart) -> Prior | None:
+        """Treatment that patients must have failed."""
+        if part.prior is None:
+            return None
+        path = ("population", "prior")
+        own = part.prior
+        return Prior(
+            self.regimens(own.regimens, (*path, "regimens")),
+            self.days(own.duration, (*path, "duration"), "duration", "12 weeks"),
+            own.failed,
+            self.days(own.washout, (*path, "washout"), "washout", "4 weeks"),
+        )
 
     def situation(self) -> str:
         names = self.catalog.situations()
@@ -289,12 +312,6 @@ class _Checker:
 
     def study(self) -> Study:
         file = self.file
-        if file.rules:
-            raise InputError(
-                "rules are not supported yet",
-                self.document.place(("rules",)),
-                "remove the key 'rules'; doses cannot yet depend on what a visit observes",
-            )
         situation = self.situation()
         duration_day = self.days(file.duration, ("duration",), "duration", "24 weeks")
         if duration_day <= 0:
@@ -307,25 +324,43 @@ class _Checker:
         if isinstance(side_effects, str):
             words = {"all": list(self.catalog.side_effects()), "none": []}
             side_effects = words.get(side_effects, [side_effects])
+        arms = self.arms()
+        visits = self.visits(duration_day)
+        named_endpoints = self.names(
+            "endpoints", endpoints, known_endpoints, f"endpoint of {situation}"
+        )
+        named_effects = self.names(
+            "side_effects", side_effects, self.catalog.side_effects(), "side effect"
+        )
+        reader = self.reader(arms, named_effects)
+        crossover = None
+        if file.design.crossover is not None:
+            crossover, arms = reader.crossover(file.design.crossover, arms)
+            reader = self.reader(arms, named_effects)
         study = Study(
             title=file.title or situation,
             question=file.question,
             situation=situation,
             population=self.population(),
             background=self.regimens(file.background, ("background",)),
-            arms=MappingProxyType(self.arms()),
+            arms=MappingProxyType(arms),
             duration_day=duration_day,
-            visits_day=self.visits(duration_day),
-            endpoints=self.names(
-                "endpoints", endpoints, known_endpoints, f"endpoint of {situation}"
-            ),
-            side_effects=self.names(
-                "side_effects", side_effects, self.catalog.side_effects(), "side effect"
-            ),
+            visits_day=visits,
+            endpoints=named_endpoints,
+            side_effects=named_effects,
             compare_with=self.names(
                 "compare_with", file.compare_with, self.catalog.trials(), "trial"
             ),
             relative_tolerance=file.solve.relative_tolerance,
+            design=reader.design(file.design, crossover),
+            dropout=reader.dropout(file.dropout),
+            missed_visits=file.missed_visits,
+            rules=tuple(reader.rule(part, i) for i, part in enumerate(file.rules)),
+            analyses=tuple(
+                reader.analysis(part, i, named_endpoints, visits)
+                for i, part in enumerate(file.analyses)
+            ),
+            written=self.written(),
             place=Place(self.document.file),
         )
         for name, regimens in study.arms.items():
@@ -338,6 +373,38 @@ class _Checker:
                     )
                 regimen.doses(duration_day)
         return study
+
+    def reader(self, arms: Mapping[str, Any], side_effects: Sequence[str]) -> PartReader:
+        """Reader of the parts that make a trial."""
+        situation = self.catalog.situation(self.situation())
+        population = self.population_part()
+        covariates = {}
+        if population.name in self.catalog.populations():
+            card = self.catalog.population(population.name)
+            covariates = {name: own.unit for name, own in card.covariates.items()}
+        components = {name: own.unit for name, own in situation.components.items()}
+        endpoints = {
+            name: components[own.component] if own.component else "1"
+            for name, own in situation.endpoints.items()
+        }
+        drugs = [regimen.drug.name for own in arms.values() for regimen in own]
+        return PartReader(
+            self.document.place,
+            self.days,
+            self.regimen,
+            Names({**endpoints, **components}, covariates, tuple(side_effects)),
+            tuple(arms),
+            tuple(dict.fromkeys(drugs)),
+        )
+
+    def written(self) -> dict[str, Any]:
+        """Keys of the trial as they were written, without those left at their default."""
+        given = self.file.model_dump(by_alias=True, exclude_defaults=True)
+        kept = {key: given[key] for key in _TRIAL_KEYS if key in given}
+        population = given.get("population")
+        if isinstance(population, Mapping):
+            kept |= {key: population[key] for key in _POPULATION_KEYS if key in population}
+        return kept
 
 
 def study_of(document: Document, catalog: Catalog | None = None) -> Study:

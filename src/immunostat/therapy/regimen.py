@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from immunostat.base.errors import InputError, Place, RangeError
@@ -115,6 +115,21 @@ class Phase:
         since = (i * self.interval_day for i in range(n))
         return [self.start_day + t for t in since if self.cycle is None or self.cycle.holds(t)]
 
+    def within(self, start_day: float, stop_day: float) -> Phase | None:
+        """The phase with its time 0 at `start_day`, and no dose from `stop_day` on.
+
+        None if no dose is left.
+        """
+        if self.at_day:
+            times = tuple(start_day + time for time in self.at_day)
+            kept = tuple(time for time in times if time < stop_day - SAME_TIME_DAY)
+            return replace(self, at_day=kept) if kept else None
+        first = self.start_day + start_day
+        last = stop_day if self.stop_day is None else min(self.stop_day + start_day, stop_day)
+        if first >= last - SAME_TIME_DAY:
+            return None
+        return replace(self, start_day=first, stop_day=last)
+
     def words(self) -> str:
         """The phase in the words of a study file, every time written out."""
         parts = [str(self.dose), self.route]
@@ -165,6 +180,33 @@ class Regimen:
         """The regimen in plain words with every time written out; reads back as the same."""
         cap = f" maximum {self.maximum}" if self.maximum else ""
         return f"{self.drug.name} " + " then ".join(phase.words() for phase in self.phases) + cap
+
+    def within(self, start_day: float, stop_day: float) -> Regimen:
+        """The regimen begun on `start_day` and ended before `stop_day`, as in a period of a trial.
+
+        Raises
+        ------
+        InputError
+            No dose falls into that time.
+        """
+        moved = (phase.within(start_day, stop_day) for phase in self.phases)
+        phases = tuple(phase for phase in moved if phase is not None)
+        if not phases:
+            raise InputError(
+                f"'{self}' gives no dose within {duration_words(stop_day - start_day)}",
+                self.place,
+                "write a longer period",
+            )
+        return replace(self, phases=phases, text="")
+
+    def followed_by(self, other: Regimen) -> Regimen:
+        """Both regimens of one drug as one."""
+        return replace(
+            self,
+            phases=(*self.phases, *other.phases),
+            maximum=self.maximum or other.maximum,
+            text="",
+        )
 
     def doses(self, duration_day: float) -> tuple[DoseEvent, ...]:
         """Doses that start before `duration_day`, ascending in time.

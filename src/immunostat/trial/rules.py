@@ -274,9 +274,7 @@ class Dosing:
         rows = np.flatnonzero(who).astype(np.int64)
         return [Entry(rows, index, str(rule.act), course.regimen.drug.name)]
 
-    def _release(
-        self, index: int, rule: Rule, values: Mapping[str, npt.ArrayLike]
-    ) -> list[Entry]:
+    def _release(self, index: int, rule: Rule, values: Mapping[str, npt.ArrayLike]) -> list[Entry]:
         """End the holds of a rule where its condition says so."""
         entries = []
         if rule.until is None:

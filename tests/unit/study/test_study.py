@@ -4,7 +4,8 @@ import pytest
 
 from immunostat.base.errors import InputError, UnitError, UnknownNameError
 from immunostat.catalog.reader import parse_yaml
-from immunostat.study.study import DEFAULT_PATIENTS, make_study, read_study, study_of
+from immunostat.study.file import DEFAULT_PATIENTS
+from immunostat.study.study import make_study, read_study, study_of
 
 TEXT = """\
 title: Biologics after methotrexate
