@@ -103,3 +103,63 @@ def test_daratumumab_is_the_model_of_xu_2020(dose_mg_kg, weight, albumin, female
     own = predicted("daratumumab", line, times / 24, covariates)
     # below 1e-3 mg/L no assay reads; the time on treatment of the card stands still far below that
     assert np.allclose(own, published, rtol=RELATIVE, atol=1e-3)
+
+
+@pytest.mark.parametrize(("dose_mg", "hematocrit"), [(2.0, 0.351), (40.0, 0.28)])
+def test_sirolimus_is_the_model_of_wu_2012(dose_mg, hematocrit):
+    """Absorption that saturates, two compartments. Time in hours."""
+    clearance = 12.9 * (0.351 / hematocrit) ** 0.14
+
+    def rates(t: float, y: Floats) -> list[float]:
+        c, p = y[1] / 53.4, y[2] / 611.0
+        absorbed = 4.56 * y[0] / (13.8 + y[0])
+        return [-absorbed, absorbed - clearance * c - 29.0 * (c - p), 29.0 * (c - p)]
+
+    days = list(range(6))
+    times = np.arange(1.0, 200.0, 3.0)
+    published = solved(rates, 3, [(24.0 * day, dose_mg, 0, 0.0) for day in days], times)[1] / 53.4
+    line = f"{dose_mg:g} mg oral at days {', '.join(map(str, days))}"
+    own = predicted("sirolimus", line, times / 24, {"hematocrit": hematocrit})
+    assert np.allclose(own, published, rtol=RELATIVE, atol=1e-6)
+
+
+def test_anakinra_binds_its_receptor_as_in_jung_2023():
+    """Quasi-steady binding to a constant receptor; free drug. The absorption rate is the card's."""
+    total_receptor, half, loss = 1.67483, 1.391, 0.206
+    clearance, central = 9.02825, 53.6953
+
+    def free(amount: Floats) -> Floats:
+        excess = amount / central - total_receptor - half
+        return 0.5 * (excess + np.sqrt(excess**2 + 4 * half * amount / central))
+
+    def rates(t: float, y: Floats) -> list[float]:
+        c = float(free(y[1]))
+        bound = loss * total_receptor * c * central / (half + c)
+        return [-0.458 * y[0], 0.458 * y[0] - clearance * c - bound]
+
+    times = np.arange(0.5, 72.0, 0.5)
+    per_mg = convert(1.0, "mg", "nmol", molar_mass=CATALOG.drug("anakinra").pk.molar_mass)
+    doses = [(0.0, 100.0 * per_mg, 0, 0.0), (24.0, 100.0 * per_mg, 0, 0.0)]
+    published = free(solved(rates, 2, doses, times)[1]) / per_mg
+    # of a body weight and a renal function at which the card's factors are 1
+    covariates = {"weight": 70.0, "creatinine_clearance": 104.5}
+    own = predicted("anakinra", "100 mg subcutaneous at days 0, 1", times / 24, covariates)
+    assert np.allclose(own, published, rtol=RELATIVE, atol=1e-6)
+
+
+def test_belimumab_is_the_model_of_zhou_2021():
+    """Two compartments, a woman of 38 years, lean mass 36 kg, albumin 35 and IgG 18 g/L. Days."""
+    clearance = 0.238 * (36 / 40.69) ** 0.673 * (35 / 40) ** -1.12 * (18 / 14.8) ** 0.293
+    central = 2.597 * (36 / 40.69) ** 0.891 * 38 / (38 + 1.58)
+
+    def rates(t: float, y: Floats) -> list[float]:
+        c, p = y[0] / central, y[1] / 2.318
+        return [-clearance * c - 0.591 * (c - p), 0.591 * (c - p)]
+
+    times = np.arange(0.25, 120.0, 0.5)
+    doses = [(day, 600.0, 0, 1 / 24) for day in (0.0, 14.0, 28.0, 56.0, 84.0)]
+    published = solved(rates, 2, doses, times)[0] / central
+    covariates = {"fat_free_mass": 36.0, "albumin": 35.0, "immunoglobulin_g": 18.0}
+    line = "600 mg intravenous over 1 hour at weeks 0, 2, 4, 8, 12"
+    own = predicted("belimumab", line, times, covariates)
+    assert np.allclose(own, published, rtol=RELATIVE, atol=1e-6)
