@@ -19,7 +19,7 @@ MEANINGS = {
     "indications": "what it is licensed for; for readers",
     "specific_activity": "turns international units into mass",
     "adjustments": "dose adjustments of the label, in words; not applied",
-    "condition": "single dose or steady state",
+    "condition": "single dose, steady state, 7th dose, or (accumulation) 9th over 3rd dose",
     "independent": "false where it comes from the same analysis as the parameters",
     "comparable": "false where a simulation of this population is another thing",
     "known": "boxed and other known harms",

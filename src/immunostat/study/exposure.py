@@ -62,6 +62,7 @@ def expose(
     *,
     weeks: float | None = None,
     window: float = 0.0,
+    against: float | None = None,
     n_patients: int = 1000,
     seed: int = 1,
     population: str = POPULATION,
@@ -75,6 +76,8 @@ def expose(
         Length of the treatment; None goes on until steady state.
     window
         Span that is read after the dose at the end, over which doses go on, day.
+    against
+        Time of another dose whose interval is read too, day.
     n_patients, seed, threads
         Number of people, the seed they are drawn with, and threads to use.
     population
@@ -82,7 +85,7 @@ def expose(
     """
     drug = regimen.drug
     pilot = draw_people(catalog, drug, population, N_PILOT, seed)
-    course = course_of(pilot, regimen, weeks, window)
+    course = course_of(pilot, regimen, weeks, window, against)
     people = draw_people(catalog, drug, population, n_patients, seed)
     found = concentrations(people, regimen, float(course.doses[-1]) + 1e-4, course.times, threads)
     good = found.is_ok

@@ -19,6 +19,7 @@ from immunostat.study.exposure import POPULATION, Exposure, expose, metrics
 from immunostat.study.kinetic_people import kinetics_of, lowest_share, single_dose
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
+from immunostat.therapy.regimen import Regimen
 
 #: The geometric mean of a drug's ratios should lie in the first range, and must in the second.
 GOOD, ACCEPTABLE = (0.8, 1.25), (0.5, 2.0)
@@ -48,6 +49,7 @@ _DOSE = re.compile(
     r"(?:after (?:the )?)?(?:(?P<number>\d+)(?:st|nd|rd|th)|(?P<word>" + "|".join(_ORDINALS) + r"))"
     r" (?:dose|infusion|injection)"
 )
+_AGAINST = re.compile(r"(\d+)(?:st|nd|rd|th) over (\d+)(?:st|nd|rd|th) dose")
 
 
 class NotComparable(Exception):
@@ -63,6 +65,7 @@ class _Wanted:
     at_day: float | None = None
     window_day: float = 0.0
     dose_number: int | None = None
+    against_number: int | None = None
     of: str = ""
     is_course: bool = False
 
@@ -83,9 +86,12 @@ def wanted(check: ExposureCheckCard) -> _Wanted:
     if not found:
         raise NotComparable(f"no such quantity is computed: {check.quantity}")
     condition = check.condition.strip().lower()
-    dose = _DOSE.fullmatch(condition)
-    number = None
-    if dose:
+    name = found["name"].removeprefix("apparent ")
+    dose, pair = _DOSE.fullmatch(condition), _AGAINST.fullmatch(condition)
+    number = against = None
+    if pair and name == "accumulation ratio":
+        number, against = int(pair[1]), int(pair[2])
+    elif dose:
         number = int(dose["number"]) if dose["number"] else _ORDINALS[dose["word"]]
     elif condition.startswith("cycle 1"):
         number = 1
@@ -99,10 +105,10 @@ def wanted(check: ExposureCheckCard) -> _Wanted:
         if found["unit"] not in DAYS:
             raise NotComparable(f"'{found['unit']}' is no unit of time")
         window = float(found["span"]) * DAYS[found["unit"]]
-    name = found["name"].removeprefix("apparent ")
     is_single = condition.startswith("single dose")
     is_course = condition.startswith("single course") or "to infinity" in check.quantity
-    return _Wanted(name, is_single, at_day, window, number, found["of"] or "", is_course)
+    of = found["of"] or ""
+    return _Wanted(name, is_single, at_day, window, number, against, of, is_course)
 
 
 class Predictions:
@@ -120,19 +126,20 @@ class Predictions:
         if asked.is_single:
             regimen = single_dose(regimen)
         weeks = None if asked.at_day is None else asked.at_day / 7.0
+        against = None
         if asked.dose_number is not None:
-            times = sorted({dose.time_day for dose in regimen.doses(3652.5)})
-            if len(times) < asked.dose_number:
-                raise NotComparable(f"the regimen has no dose number {asked.dose_number}")
-            weeks = (times[asked.dose_number - 1] + 1e-3) / 7.0
+            weeks = (_dose_day(regimen, asked.dose_number) + 1e-3) / 7.0
+        if asked.against_number is not None:
+            against = _dose_day(regimen, asked.against_number)
         population = check.population or POPULATION
-        key = (regimen.words(), weeks, asked.window_day, population)
+        key = (regimen.words(), weeks, asked.window_day, against, population)
         if key not in self._kept:
             self._kept[key] = expose(
                 self.catalog,
                 regimen,
                 weeks=weeks,
                 window=asked.window_day,
+                against=against,
                 n_patients=self.n_patients,
                 seed=self.seed,
                 population=population,
@@ -143,7 +150,29 @@ class Predictions:
         """The quantity of a check in every patient, in the unit of the check. Shape (patient,)."""
         asked = wanted(check)
         exposure = self.exposure(check, asked)
+        if asked.against_number is not None:
+            against = _dose_day(exposure.regimen, asked.against_number)
+            return _accumulated(exposure, asked.of, against)
         return _in_unit(_read(exposure, asked), asked.name, check.unit, exposure)
+
+
+def _dose_day(regimen: Regimen, number: int) -> float:
+    """When a dose is given, counted from 1, day."""
+    times = sorted({dose.time_day for dose in regimen.doses(3652.5)})
+    if len(times) < number:
+        raise NotComparable(f"the regimen has no dose number {number}")
+    return times[number - 1]
+
+
+def _accumulated(exposure: Exposure, of: str, against: float) -> FloatArray:
+    """Area (or maximum) after the dose at the end over that after the dose at a time, day."""
+    course = exposure.course
+    late, early = (
+        exposure.between(begin, begin + course.interval) for begin in (course.last, against)
+    )
+    if of == "maximum":
+        return nca.peak(*late)[0] / nca.peak(*early)[0]
+    return nca.area(*late) / nca.area(*early)
 
 
 def _read(exposure: Exposure, asked: _Wanted) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,7 +82,11 @@ def steady_day(people: People, regimen: Regimen, doses: FloatArray, period: floa
 
 
 def course_of(
-    people: People, regimen: Regimen, weeks: float | None = None, window: float = 0.0
+    people: People,
+    regimen: Regimen,
+    weeks: float | None = None,
+    window: float = 0.0,
+    against: float | None = None,
 ) -> Course:
     """When to look at a regimen: until steady state, or for a number of weeks.
 
@@ -94,6 +98,8 @@ def course_of(
         Length of the treatment; None goes on until steady state.
     window
         Span after the last dose that is read over which doses go on, day.
+    against
+        Time of another dose whose interval is read too, day.
 
     Raises
     ------
@@ -126,8 +132,8 @@ def course_of(
     followed = HALF_LIVES_FOLLOWED * half_life_day
     end = float(doses[-1]) + max(followed, window, interval if np.isfinite(interval) else 0.0)
     end = min(end, float(doses[-1]) + LONGEST_DAY)
-    times = _sample_times(regimen, doses, interval, last, window, end)
-    return Course(doses, interval, last, window, end, times)
+    course = Course(doses, interval, last, window, end, np.zeros(0))
+    return replace(course, times=_sample_times(regimen, course, against))
 
 
 def _at_steady_state(
@@ -165,10 +171,10 @@ def _dense(start: float, span: float) -> FloatArray:
     return start + np.union1d(even, np.geomspace(1e-4 * span, span, DENSE_LOGARITHMIC))
 
 
-def _sample_times(
-    regimen: Regimen, doses: FloatArray, interval: float, last: float, window: float, end: float
-) -> FloatArray:
+def _sample_times(regimen: Regimen, course: Course, against: float | None) -> FloatArray:
     """Dense where exposure is read, coarse between; every end of an input is a sample."""
+    doses, interval, window = course.doses, course.interval, course.window
+    last, end = course.last, course.end
     parts = [np.array([0.0])]
     if np.isfinite(interval):
         parts += [_dense(float(doses[0]), interval), _dense(last, max(interval, window))]
@@ -179,7 +185,11 @@ def _sample_times(
             parts.append(_dense(float(doses[0]), window))
     parts.append(_dense(float(doses[-1]), end - float(doses[-1])))
     given = [d for d in regimen.doses(float(doses[-1]) + 1e-3) if d.time_day <= doses[-1]]
-    for event in given[:1] + [d for d in given if d.time_day >= last - SAME_TIME_DAY]:
+    read = [d for d in given[1:] if d.time_day >= last - SAME_TIME_DAY]
+    if against is not None:
+        parts.append(_dense(against, interval))
+        read += [d for d in given[1:] if abs(d.time_day - against) < SAME_TIME_DAY]
+    for event in given[:1] + read:
         route = regimen.drug.routes[event.route]
         over = event.infusion_day or route.over_day
         parts.append(

@@ -33,6 +33,9 @@ from immunostat.therapy.schedule import schedule_for
 #: Share of the peak down to which the half-life is read where elimination saturates.
 SATURABLE_SHARE = 0.1
 
+#: Fragments whose elimination saturates.
+SATURABLE = {"saturable_elimination", "fading_saturable_elimination", "target_mediated"}
+
 #: Longest time that is simulated, for a treatment or for its decline, day.
 LONGEST_DAY = 5 * 365.25
 
@@ -65,8 +68,7 @@ def lowest_share(drug: Drug) -> float:
     concentrations of treatment, not of the last traces.
     """
     fragments = kinetics_of(drug).fragments
-    is_saturable = {"saturable_elimination", "target_mediated"} & set(fragments)
-    return SATURABLE_SHARE if is_saturable else nca.LOWEST_SHARE
+    return SATURABLE_SHARE if SATURABLE & set(fragments) else nca.LOWEST_SHARE
 
 
 @dataclass(frozen=True)

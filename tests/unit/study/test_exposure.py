@@ -8,7 +8,14 @@ from immunostat.catalog.drug_cards import ExposureCheckCard
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.assemble import assemble, hooks_of
 from immunostat.study.exposure import expose, metrics
-from immunostat.study.exposure_checks import NotComparable, by_drug, compared, verdict, wanted
+from immunostat.study.exposure_checks import (
+    NotComparable,
+    Predictions,
+    by_drug,
+    compared,
+    verdict,
+    wanted,
+)
 from immunostat.study.exposure_tables import band, metric_table
 from immunostat.study.kinetic_people import single_dose
 from immunostat.therapy.grammar import parse_regimen
@@ -81,6 +88,25 @@ def test_words_of_a_check_become_a_question():
     assert asked(condition="single dose").is_single
     assert asked(quantity="trough at week 28").at_day == 196.0
     assert asked(condition="after the second infusion").dose_number == 2
+    pair = asked(quantity="accumulation ratio of the maximum", condition="9th over 3rd dose")
+    assert (pair.dose_number, pair.against_number, pair.of) == (9, 3, "maximum")
+
+
+def test_doses_before_the_first_full_one_lower_the_accumulation():
+    """The dose that is divided by is named, so that smaller ones may come before it."""
+
+    def ratio(words, condition):
+        keys = {"quantity": "accumulation ratio", "condition": condition, "regimen": words}
+        keys |= {"statistic": "mean", "value": 1.0, "unit": "1", "evidence": "assumed"}
+        drug = CATALOG.drug("teclistamab")
+        return Predictions(CATALOG, drug, 8, 1).values(ExposureCheckCard(**keys, because="test"))
+
+    weekly = "1.5 mg/kg subcutaneous every week"
+    steps = "0.06 mg/kg subcutaneous once then 0.3 mg/kg once from day 3 then 1.5 mg/kg every week"
+    plain, named = ratio(weekly, "7th dose"), ratio(weekly, "7th over 1st dose")
+    # 1e-3: the interval of the first dose has more samples in one than in the other
+    assert np.allclose(plain, named, rtol=1e-3)
+    assert (ratio(f"{steps} from day 6", "9th over 3rd dose") < named).all()
 
 
 @pytest.mark.parametrize(
