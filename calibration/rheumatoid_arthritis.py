@@ -31,8 +31,8 @@ from immunostat.study.cohort import draw_parameter, observe
 from immunostat.study.outputs import scale_tops
 from immunostat.study.run import simulate
 from immunostat.study.simulation import joined
+from immunostat.study.specs import endpoint_spec
 from immunostat.study.study import read_study
-from immunostat.study.summaries import endpoint_spec
 from immunostat.therapy.schedule import schedule_for
 
 STUDY = Path(__file__).parents[1] / "studies" / "ra-biologics.yaml"

@@ -12,7 +12,7 @@ import yaml
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.statistics import proportion
 from immunostat.study.result import Result
-from immunostat.study.run import simulate, summarize
+from immunostat.study.run import gathered_of, simulate, summarize
 from immunostat.study.simulation import Simulation
 from immunostat.study.study import make_study
 from immunostat.therapy.grammar import parse_regimen
@@ -45,7 +45,7 @@ def run(patients: int) -> tuple[Simulation, Result]:
                 have.add(doses)
                 data["arms"][arm.name.removesuffix(" + methotrexate")] = [arm.regimen]
     simulation = simulate(make_study(data, catalog), catalog)
-    return simulation, summarize(simulation, catalog)
+    return simulation, summarize(gathered_of(simulation), catalog)
 
 
 def _doses(regimens: tuple, duration: float) -> tuple:

@@ -62,7 +62,7 @@ def here(tmp_path, monkeypatch):
         ("  placebo: []", "\tplacebo: []", 5, "check the indentation"),
         ("title: A study", BOMB + "title: A study", 2, "write the value"),
         ("title: A study", "title: !!python/name:os.system x", 1, "remove the tag"),
-        ("title: A study", "title: A study\nrules: [{do: hold}]", 2, "remove the key 'rules'"),
+        ("title: A study", "title: A study\nrules: [{do: hold}]", 2, "add 'when: ...' here"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "check", "show"])

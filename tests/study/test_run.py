@@ -108,17 +108,17 @@ def test_no_patient_is_lost(result) -> None:
 
 
 def test_one_bad_patient_costs_only_himself(result, monkeypatch) -> None:
-    import immunostat.study.run as module
+    import immunostat.study.chunks as module
 
-    draw = module.draw_cohort
+    draw = module.intake
 
-    def poisoned(recruitment, n_patients):
-        cohort = draw(recruitment, n_patients)
+    def poisoned(recruitment, numbers):
+        block = draw(recruitment, numbers)
         column = recruitment.assembly.system.parameters.index("disease_synovitis_rate")
-        cohort.parameters[3, column] = np.nan
-        return cohort
+        block.cohort.parameters[3, column] = np.nan
+        return block
 
-    monkeypatch.setattr(module, "draw_cohort", poisoned)
+    monkeypatch.setattr(module, "intake", poisoned)
     broken = small(threads=2)
     victim = int(broken.patients.patient.iloc[3])
     lost = broken.patients[broken.patients.status != "ok"]

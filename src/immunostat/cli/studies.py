@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,14 @@ SetOption = Annotated[
 Progress = Callable[[int, int, str], None]
 
 
+class Keep(StrEnum):
+    """What a result keeps of courses in time."""
+
+    AUTO = "auto"
+    ALL = "all"
+    QUANTILES = "quantiles"
+
+
 def _catalog(context: typer.Context) -> Catalog:
     from immunostat.catalog.lookup import Catalog
 
@@ -66,8 +75,30 @@ def run(
     dry_run: Annotated[bool, typer.Option(help="Check and show, but do not simulate.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
     force: Annotated[
-        bool, typer.Option(help="Write into a folder that is no result folder of this program.")
+        bool,
+        typer.Option(
+            help="Write into a folder that is no result folder of this program, or start anew "
+            "where an unfinished run lies."
+        ),
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the finished chunks of a run cut short.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes that simulate chunks (needs the extra 'cluster')."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers simulate chunks."),
+    ] = None,
+    keep: Annotated[
+        Keep, typer.Option(help="Courses of all patients, or quantiles only; auto: up to 512 MiB.")
+    ] = Keep.AUTO,
+    chunk: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Candidates in a chunk; by memory if not given."),
+    ] = None,
 ) -> None:
     from immunostat.study.study import read_study
 
@@ -85,13 +116,35 @@ def run(
 
     from immunostat.report import page
     from immunostat.study import result as results
+    from immunostat.study.cluster import maker_for
+    from immunostat.study.run import CHUNKS, Running
     from immunostat.study.run import run as simulate
 
+    chunks = folder / CHUNKS
+    _refuse_to_forget(chunks, resume, force)
+    running = Running(
+        threads,
+        chunks,
+        resume,
+        chunk,
+        None if keep is Keep.AUTO else keep is Keep.ALL,
+        maker_for(context.obj, cluster, workers, threads) if cluster or workers else None,
+    )
     started = time.perf_counter()
-    with _progress(quiet) as progress:
-        answer = simulate(plan, threads=threads, progress=progress, catalog=catalog)
-    results.write(answer, folder)
-    page.write(answer, folder)
+    try:
+        with _progress(quiet) as progress:
+            answer = simulate(plan, progress=progress, catalog=catalog, running=running)
+        results.write(answer, folder)
+    except KeyboardInterrupt:
+        message(
+            "interrupted; finished chunks are kept: the same command with --resume goes on from "
+            "them"
+        )
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    page.write(results.open_result(folder), folder)
+    _remove_chunks(chunks)
+    for name in answer.run["remade"]:
+        message(f"chunk {name} was damaged and has been made again")
     if not quiet:
         _summary(answer, plan)
         seconds = time.perf_counter() - started
@@ -105,12 +158,31 @@ def run(
         raise typer.Exit(Exit.SOME_PATIENTS_FAILED)
 
 
+def _refuse_to_forget(chunks: Path, resume: bool, force: bool) -> None:
+    """An unfinished run is not thrown away by a forgotten option."""
+    if not resume and not force and any(chunks.glob("*.npz")):
+        raise InputError(
+            "an unfinished run lies here",
+            Place(shown_path(chunks)),
+            "--resume goes on from it, --force starts anew",
+        )
+
+
+def _remove_chunks(chunks: Path) -> None:
+    """The result is complete, so its chunks are not needed any more."""
+    for file in (*chunks.glob("*.npz"), *chunks.glob("*.sha256"), chunks / "mark.json"):
+        file.unlink(missing_ok=True)
+    if chunks.is_dir() and not any(chunks.iterdir()):
+        chunks.rmdir()
+
+
 def _refuse_foreign(folder: Path, force: bool) -> None:
     """A result replaces an earlier result, and nothing else unless forced."""
     place = Place(shown_path(folder))
     if folder.exists() and not folder.is_dir():
         raise InputError("the output is a file, not a folder", place, "choose another with -o")
-    is_foreign = folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file()
+    is_own = (folder / "run.json").is_file() or (folder / ".chunks" / "mark.json").is_file()
+    is_foreign = folder.is_dir() and any(folder.iterdir()) and not is_own
     if is_foreign and not force:
         raise InputError(
             "this folder is not empty and holds no result of this program (no run.json)",

@@ -16,23 +16,23 @@ from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.regimen import Regimen
 
 if TYPE_CHECKING:
-    from immunostat.study.simulation import Simulation
+    from immunostat.study.plan import Plan
 
 
-def comparison(simulation: Simulation, endpoints: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
+def comparison(plan: Plan, endpoints: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
     """Published results of the trials named in the study beside the simulated ones."""
     rows = []
-    for trial_name in simulation.plan.study.compare_with:
+    for trial_name in plan.study.compare_with:
         trial = catalog.trial(trial_name)
         for published in trial.arms:
-            arm = matching_arm(simulation, trial, published, catalog)
+            arm = matching_arm(plan, trial, published, catalog)
             if arm is not None:
                 rows += _compared(trial, published, arm, endpoints)
     return pd.DataFrame(rows, columns=list(TABLES["comparison"].columns))
 
 
 def matching_arm(
-    simulation: Simulation, trial: TrialCard, published: TrialArmCard, catalog: Catalog
+    plan: Plan, trial: TrialCard, published: TrialArmCard, catalog: Catalog
 ) -> str | None:
     """Simulated arm that gives the same doses of the same drugs as a published one."""
     wanted: tuple[Regimen, ...] = ()
@@ -43,13 +43,13 @@ def matching_arm(
         if not line.startswith(published.drug):
             line = f"{published.drug} {line}"
         wanted = (parse_regimen(line, catalog.drug, trial.situation),)
-    for arm, regimens in simulation.plan.study.arms.items():
-        if _doses(regimens, simulation) == _doses(wanted, simulation):
+    for arm, regimens in plan.study.arms.items():
+        if _doses(regimens, plan) == _doses(wanted, plan):
             return arm
     return None
 
 
-def _doses(regimens: Sequence[Regimen], simulation: Simulation) -> list[tuple[object, ...]]:
+def _doses(regimens: Sequence[Regimen], plan: Plan) -> list[tuple[object, ...]]:
     """What is given, in a form that can be compared; a cap on the dose does not make it another."""
     return sorted(
         (
@@ -62,7 +62,7 @@ def _doses(regimens: Sequence[Regimen], simulation: Simulation) -> list[tuple[ob
             dose.per_m2,
         )
         for regimen in regimens
-        for dose in regimen.doses(simulation.plan.study.duration_day)
+        for dose in regimen.doses(plan.study.duration_day)
     )
 
 

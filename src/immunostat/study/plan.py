@@ -13,9 +13,11 @@ from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
 from immunostat.engine.problem import Tolerance
 from immunostat.model.system import FloatArray
+from immunostat.population.sampling import Sampling
 from immunostat.study.assemble import Assembly, assemble
 from immunostat.study.cohort import Recruitment
 from immunostat.study.outputs import SAMPLE_EVERY_DAY, Output, outputs_of
+from immunostat.study.stored_population import StoredPopulation, open_population
 from immunostat.study.study import Study
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.regimen import Regimen
@@ -45,8 +47,8 @@ class Plan:
         Name of the arm without any drug of the study.
     times
         Times at which outputs are kept, day. Shape (time,).
-    factors
-        See `Recruitment.factors`.
+    factors, stored
+        See `Recruitment`.
     """
 
     study: Study
@@ -62,6 +64,7 @@ class Plan:
     reference: str
     times: FloatArray
     factors: Mapping[str, float] = field(default_factory=dict)
+    stored: StoredPopulation | None = None
 
     @property
     def tolerance(self) -> Tolerance:
@@ -85,6 +88,10 @@ class Plan:
             self.tolerance,
             threads,
             self.factors,
+            Sampling(self.study.population.sampling),
+            self.stored,
+            self.study.population.eligibility,
+            self.study.population.prior,
         )
 
     def regimens(self, arm: str) -> tuple[Regimen, ...]:
@@ -137,7 +144,17 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
         arms if untreated else (*arms, REFERENCE_ARM),
         untreated[0] if untreated else REFERENCE_ARM,
         sample_times(study),
+        stored=_stored(study, catalog),
     )
+
+
+def _stored(study: Study, catalog: Catalog) -> StoredPopulation | None:
+    """The stored population of a study, if it has one that belongs to the model."""
+    if not study.population.stored:
+        return None
+    stored = open_population(study.population.stored)
+    stored.check(catalog, study.situation)
+    return stored
 
 
 def drugs_in_start(study: Study, population: PopulationCard) -> frozenset[str]:

@@ -37,6 +37,7 @@ from immunostat.study.cohort import (
     refuse_criteria,
     take,
 )
+from immunostat.study.harvest import endpoint_values
 from immunostat.study.plan import Plan, prepare
 from immunostat.study.population_targets import (
     Wanted,
@@ -66,7 +67,6 @@ from immunostat.study.stored_population import (
     plain,
     table_hash,
 )
-from immunostat.study.summaries import endpoint_tables
 
 DEFAULT_SIZE = 5000
 
@@ -309,7 +309,11 @@ def target_values(
             threads,
             lambda done: tell(done, n_courses, "training arms"),
         )
-        responses = endpoint_tables(simulation)[1]
+        responses = {
+            (arm, name): values
+            for arm in simulation.plan.study.arms
+            for name, values in endpoint_values(simulation.plan, simulation.visits[arm]).items()
+        }
     table = np.empty((len(pool.entered), len(wanted)))
     for j, own in enumerate(wanted):
         if own.arm:

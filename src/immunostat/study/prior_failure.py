@@ -23,7 +23,7 @@ from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import Observations, evaluate
 from immunostat.study.recruitment import Cohort, Prior, Recruitment, columns_of
 from immunostat.study.screening import PRIOR, Findings, entry, observe
-from immunostat.study.summaries import endpoint_spec
+from immunostat.study.specs import endpoint_spec
 from immunostat.therapy.schedule import schedule_for
 
 METHOD = "rodas5p"

@@ -23,7 +23,7 @@ from immunostat.therapy.schedule import doses_in_window
 from immunostat.trial.rules import Dosing, Entry
 
 #: What a visit of an arm shows to the rules: index of the arm, of the visit, and the courses so
-#: far (patient, time, output) to values by name, each (patient,).
+#: far of all arms one after another (arm x patient, time, output), to values by name, (patient,).
 Observer = Callable[[int, int, FloatArray], Mapping[str, FloatArray]]
 
 
@@ -159,8 +159,7 @@ def solve_with_rules(
             first = _sampled(plan, parameters, states, np.array([start]), start, n_rows, threads)
             values[:, inside[0]] = first.values[:, 0]
         for arm, dosing in enumerate(dosings):
-            rows = slice(arm * n, (arm + 1) * n)
-            seen = observer(arm, visit, values[rows])
+            seen = observer(arm, visit, values)
             log += [(arm, start, entry) for entry in dosing.visit(start, seen)]
             _give(plan, cohort, dosing, arm * n, (start, end), pending)
         problem = EnsembleProblem(

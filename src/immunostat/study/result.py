@@ -25,6 +25,7 @@ import yaml
 import zarr.codecs
 
 from immunostat.base.errors import InputError, Place, UnknownNameError, near_matches, shown_path
+from immunostat.study.later import Later
 from immunostat.study.result_tables import TABLES
 
 FORMAT = 1
@@ -84,6 +85,10 @@ class Result:
         One row per arm and estimate, with 95 % intervals; published values beside predicted.
     patients, visits, events
         One row per arm and patient, per visit (a column for each score), per event.
+    parameters
+        One row per patient: the parameters of the joined model in which patients differ.
+    actions
+        One row for each thing that a rule of the trial did to a patient.
     bands, profile
         Spread over patients in time, and which part of the immune response goes up or down.
     assumptions
@@ -106,6 +111,8 @@ class Result:
     patients: pd.DataFrame = field(default_factory=TABLES["patients"].empty)
     events: pd.DataFrame = field(default_factory=TABLES["events"].empty)
     visits: pd.DataFrame = field(default_factory=TABLES["visits"].empty)
+    parameters: pd.DataFrame = field(default_factory=TABLES["parameters"].empty)
+    actions: pd.DataFrame = field(default_factory=TABLES["actions"].empty)
     bands: pd.DataFrame = field(default_factory=TABLES["bands"].empty)
     profile: pd.DataFrame = field(default_factory=TABLES["profile"].empty)
     comparison: pd.DataFrame = field(default_factory=TABLES["comparison"].empty)
@@ -116,8 +123,17 @@ class Result:
 
     def __post_init__(self) -> None:
         for name, table in TABLES.items():
-            if getattr(self, name).shape == (0, 0):
+            own = vars(self)[name]
+            if isinstance(own, pd.DataFrame) and own.shape == (0, 0):
                 object.__setattr__(self, name, table.empty())
+
+    def __getattribute__(self, name: str) -> Any:
+        # A table of millions of rows is read when somebody looks at it.
+        value = object.__getattribute__(self, name)
+        if isinstance(value, Later):
+            value = value.read()
+            object.__setattr__(self, name, value)
+        return value
 
     @property
     def arms(self) -> list[str]:
@@ -179,7 +195,9 @@ def write(result: Result, folder: Path | str) -> Path:
     """
     folder = Path(folder)
     for name in TABLES:
-        _require_columns(getattr(result, name), name, TABLES[name].file)
+        table = vars(result)[name]
+        if isinstance(table, pd.DataFrame):
+            _require_columns(table, name, TABLES[name].file)
     if folder.exists() and not folder.is_dir():
         raise InputError("is a file, so no folder can be made", Place(shown_path(folder)))
     folder.mkdir(parents=True, exist_ok=True)
@@ -249,8 +267,10 @@ def _write_parts(result: Result, part: Path) -> None:
     run = json.dumps({"format": FORMAT} | plain(result.run), indent=2, ensure_ascii=False)
     _write_text(part / "run.json", run + "\n")
     for name, table in TABLES.items():
-        frame: pd.DataFrame = getattr(result, name)
-        if table.file.endswith(".csv"):
+        frame: pd.DataFrame | Later = vars(result)[name]
+        if isinstance(frame, Later):
+            frame.write(part / table.file)
+        elif table.file.endswith(".csv"):
             _write_text(part / table.file, frame.to_csv(index=False, lineterminator="\n"))
         else:
             frame.to_parquet(part / table.file, engine="pyarrow", compression="zstd", index=False)

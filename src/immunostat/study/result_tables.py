@@ -93,6 +93,18 @@ TABLES: dict[str, Table] = {
         },
     ),
     "visits": Table("visits.parquet", {"arm": _ARM, "patient": _PATIENT, "time_day": _DAY}),
+    "parameters": Table("parameters.parquet", {"patient": _PATIENT}),
+    "actions": Table(
+        "actions.csv",
+        {
+            "arm": _ARM,
+            "patient": _PATIENT,
+            "time_day": _DAY,
+            "action": ("text", "hold, resume, reduce, lower, raise, stop, start or change"),
+            "drug": ("text", "drug that it was done to"),
+            "rule": ("text", "the rule that did it, as it stands in the study"),
+        },
+    ),
     "bands": Table(
         "bands.csv",
         {

@@ -1,35 +1,43 @@
-"""A study to its result: join the model, draw the patients, simulate every arm, read the outcomes.
+"""A study to its result: prepare, simulate chunk by chunk, read the outcomes.
 
-All arms are solved in one ensemble: the same patients, the same random numbers, so that arms differ
-by treatment alone.
+All arms of a chunk are solved in one ensemble: the same patients, the same random numbers, so that
+arms differ by treatment alone.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from immunostat.catalog.lookup import Catalog, packaged_catalog
-from immunostat.engine.solution import Status
-from immunostat.study import ledger, summaries
+from immunostat.study import harm_tables, ledger, summaries
+from immunostat.study.chunks import Cut, Maker, Progress, cut_of, gather
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import comparison
-from immunostat.study.harm import side_effect_tables
-from immunostat.study.plan import ABSOLUTE_TOLERANCE, METHOD, prepare
-from immunostat.study.result import Result
-from immunostat.study.simulation import Simulation, dataset, simulate_cohort
+from immunostat.study.gathered import Gathered
+from immunostat.study.harvest import harvest
+from immunostat.study.later import Later
+from immunostat.study.plan import ABSOLUTE_TOLERANCE, METHOD, Plan, prepare
+from immunostat.study.result import Result, plain
+from immunostat.study.simulation import Simulation, simulate_cohort
+from immunostat.study.store import FolderStore, MemoryStore, Store
 from immunostat.study.study import Study
 
-#: Called with patients done, patients in all, and the name of the stage.
-Progress = Callable[[int, int, str], None]
+#: Rows of the tables of patients and visits that are held in memory; more are made when needed.
+MOST_ROWS = 2_000_000
+
+#: Name of the folder of chunks within a result folder.
+CHUNKS = ".chunks"
 
 
 class Clock:
@@ -48,12 +56,42 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class Running:
+    """How a study is run; none of it changes a number, but for `is_kept`.
+
+    Parameters
+    ----------
+    threads
+        Threads to use; all cores if None.
+    folder
+        Where finished chunks are kept; None keeps them in memory.
+    is_resumed
+        Whether chunks that the folder holds are used.
+    chunk
+        Candidates in a chunk; chosen by memory if None.
+    is_kept
+        Whether the courses of all patients are kept; if not, their quantiles (within 0.5 %). None
+        keeps them up to 512 MiB.
+    maker
+        Gives what makes chunks in other processes, for a study and its cut; see `cluster`.
+    """
+
+    threads: int | None = None
+    folder: Path | None = None
+    is_resumed: bool = False
+    chunk: int | None = None
+    is_kept: bool | None = None
+    maker: Callable[[Study, Cut], AbstractContextManager[Maker]] | None = None
+
+
 def run(
     study: Study,
     *,
     threads: int | None = None,
     progress: Progress | None = None,
     catalog: Catalog | None = None,
+    running: Running | None = None,
 ) -> Result:
     """Simulate a study.
 
@@ -67,6 +105,8 @@ def run(
         Told of finished patients.
     catalog
         Where cards are; the packaged catalog if None.
+    running
+        How it is run: where chunks are kept, whether an unfinished run goes on.
 
     Returns
     -------
@@ -79,11 +119,18 @@ def run(
     """
     clock, started = Clock(), datetime.now(UTC)
     catalog = catalog or packaged_catalog()
-    simulation = simulate(study, catalog, threads, progress, clock)
+    how = running or Running(threads)
+    with clock.stage("join the model"):
+        plan = prepare(study, catalog)
+    cut = cut_of(plan, how.chunk, how.is_kept)
+    store: Store = MemoryStore()
+    if how.folder is not None:
+        store = FolderStore(how.folder, mark_of(plan, cut, catalog), how.is_resumed)
+    with clock.stage("solve"), how.maker(study, cut) if how.maker else nullcontext() as maker:
+        gathered = gather(plan, store, cut, threads or how.threads, progress, maker)
     with clock.stage("outcomes"):
-        result = summarize(simulation, catalog)
-    seconds = clock.seconds["solve"]
-    n = len(simulation.plan.arms) * simulation.n_patients
+        result = summarize(gathered, catalog, cut.is_kept)
+    n = len(plan.arms) * gathered.n_patients
     result.run.update(
         {
             "version": own_version(),
@@ -93,16 +140,32 @@ def run(
                 "system": platform.system(),
                 "python": platform.python_version(),
                 "cores": os.cpu_count(),
-                "threads": threads or os.cpu_count(),
+                "threads": threads or how.threads or os.cpu_count(),
             },
             "versions": {
                 name: version(name) for name in ("numpy", "llvmlite", "numba", "antimony")
             },
             "timings": {name: round(value, 3) for name, value in clock.seconds.items()},
-            "patients_per_second": round(n / seconds, 1),
+            "patients_per_second": round(n / clock.seconds["solve"], 1),
+            "chunks": {"number": gathered.n_chunks, "candidates": cut.size},
+            "remade": list(store.damaged) if isinstance(store, FolderStore) else [],
         }
     )
     return result
+
+
+def mark_of(plan: Plan, cut: Cut, catalog: Catalog) -> Mapping[str, str]:
+    """What the chunks of a run depend on, for a run that resumes it."""
+    study = plain(plan.study.resolved())
+    for key in ("title", "question", "compare_with", "analyses"):
+        study.pop(key, None)
+    text = json.dumps(study, sort_keys=True)
+    return {
+        "study": hashlib.sha256(text.encode()).hexdigest(),
+        "catalog": catalog.hash(),
+        "version": own_version(),
+        "cut": f"{cut.size} candidates, courses {'kept' if cut.is_kept else 'as quantiles'}",
+    }
 
 
 def simulate(
@@ -128,34 +191,44 @@ def simulate(
         )
 
 
-def summarize(simulation: Simulation, catalog: Catalog) -> Result:
-    """Read every table of the result from a simulation."""
-    study = simulation.plan.study
-    endpoints, per_patient = summaries.endpoint_tables(simulation)
-    side_effects, events, event_columns = side_effect_tables(simulation)
+def gathered_of(simulation: Simulation) -> Gathered:
+    """A simulation as if it were the only chunk of a run."""
+    store = MemoryStore()
+    store.put(0, harvest(simulation, is_kept=True))
+    return Gathered(simulation.plan, store, 1)
+
+
+def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Result:
+    """Every table of the result."""
+    plan = gathered.plan
+    study = plan.study
+    endpoints = summaries.endpoint_table(gathered)
     cards = ledger.cards_of_study(
         catalog,
         study.situation,
         study.population.name,
-        simulation.plan.assembly.drugs,
+        plan.assembly.drugs,
         study.side_effects,
         study.compare_with,
     )
-    failed = {
-        status.name.lower().replace("_", " "): int(np.sum(simulation.trajectories.status == status))
-        for status in Status
-        if status is not Status.OK and np.any(simulation.trajectories.status == status)
-    }
+    metas = [chunk.meta for chunk in gathered.chunks()]
+    patients: Any = Later(lambda: summaries.patient_tables(gathered))
+    visits: Any = Later(lambda: summaries.visit_tables(gathered))
+    parameters: Any = Later(lambda: summaries.parameter_tables(gathered))
+    n_rows = gathered.n_patients * len(study.arms) * len(study.visits_day)
+    is_small = n_rows <= MOST_ROWS
     return Result(
-        study={**study.resolved(), "cohort": _cohort_record(simulation)},
+        study={**study.resolved(), "cohort": _cohort_record(metas)},
         endpoints=endpoints,
-        side_effects=side_effects,
-        patients=summaries.patient_table(simulation, per_patient, event_columns),
-        events=events,
-        visits=summaries.visit_table(simulation),
-        bands=summaries.bands(simulation),
-        profile=summaries.activity_profile(simulation),
-        comparison=comparison(simulation, endpoints, catalog),
+        side_effects=harm_tables.side_effect_table(gathered),
+        patients=patients.read() if is_small else patients,
+        events=harm_tables.event_table(gathered),
+        visits=visits.read() if is_small else visits,
+        parameters=parameters,
+        actions=harm_tables.action_table(gathered),
+        bands=summaries.bands(gathered, is_kept),
+        profile=summaries.activity_profile(gathered),
+        comparison=comparison(plan, endpoints, catalog),
         assumptions=ledger.assumptions(catalog, cards),
         sources=ledger.source_records(catalog, ledger.source_keys(catalog, cards)),
         run={
@@ -165,19 +238,33 @@ def summarize(simulation: Simulation, catalog: Catalog) -> Result:
                 "relative": study.relative_tolerance,
                 "absolute": ABSOLUTE_TOLERANCE,
             },
-            "failed": failed,
-            "failures": list(simulation.failures),
+            "failed": _added(metas, "failed"),
+            "failures": [text for meta in metas for text in meta["failures"]][:MOST_FAILURES],
             "catalog_hash": catalog.hash(),
-            "steps": int(simulation.trajectories.accepted.sum()),
+            "steps": sum(meta["steps"] for meta in metas),
+            "courses": "kept" if is_kept else "quantiles",
         },
-        trajectories=dataset(simulation),
+        trajectories=summaries.dataset(gathered, is_kept),
     )
 
 
-def _cohort_record(simulation: Simulation) -> dict[str, Any]:
+#: Failures that a result tells in words; all are counted.
+MOST_FAILURES = 50
+
+
+def _added(metas: list[Mapping[str, Any]], name: str) -> dict[str, int]:
+    """Counts by name, over chunks; the most frequent first."""
+    total: dict[str, int] = {}
+    for meta in metas:
+        for key, n in meta[name].items():
+            total[key] = total.get(key, 0) + n
+    return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _cohort_record(metas: list[Mapping[str, Any]]) -> dict[str, Any]:
     """How the cohort came about, for the reader."""
-    cohort = simulation.cohort
-    return {"candidates": cohort.n_candidates, "left_out": dict(cohort.rejected)}
+    n_candidates = sum(meta["candidates"] for meta in metas)
+    return {"candidates": n_candidates, "left_out": _added(metas, "rejected")}
 
 
 def own_version() -> str:

@@ -9,8 +9,9 @@ import numpy as np
 
 from immunostat.base.errors import InputError
 from immunostat.catalog.lookup import Catalog, packaged_catalog
+from immunostat.study.chunks import Progress
 from immunostat.study.result import Result
-from immunostat.study.run import Progress, run
+from immunostat.study.run import run
 from immunostat.study.study import Study, StudyPopulation
 from immunostat.therapy.grammar import parse_regimen
 

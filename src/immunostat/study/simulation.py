@@ -4,20 +4,24 @@ treatment alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import xarray as xr
 
+from immunostat.catalog.cards import SideEffectCard
 from immunostat.engine.explain import explain
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule
 from immunostat.engine.solution import Trajectories
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
+from immunostat.outcomes.endpoints import Observations, evaluate
+from immunostat.outcomes.scores import ctcae_grade
 from immunostat.study.cohort import Cohort, columns_of, observe
+from immunostat.study.harm import events_of
 from immunostat.study.plan import METHOD, Plan
+from immunostat.study.reactive import ActionLog, Observer, solve_with_rules
+from immunostat.study.specs import component_units, endpoint_specs
 from immunostat.therapy.schedule import schedule_for
 
 
@@ -37,6 +41,8 @@ class Simulation:
         Who failed, when, which state moved fastest, and what to try; empty if nobody did.
     visits
         What visits recorded, by arm and component. Each (patient, visit).
+    actions
+        What the rules did, where the study has any.
     """
 
     plan: Plan
@@ -44,6 +50,7 @@ class Simulation:
     trajectories: Trajectories
     failures: tuple[str, ...] = ()
     visits: dict[str, dict[str, FloatArray]] = field(default_factory=dict)
+    actions: ActionLog | None = None
 
     @property
     def n_patients(self) -> int:
@@ -60,6 +67,14 @@ class Simulation:
         index = self.trajectories.outputs.index(output)
         highest = self.plan.outputs[index].high
         return np.minimum(self.trajectories.values[self.rows(arm), :, index], highest)
+
+    def courses(self, arm: str) -> FloatArray:
+        """Courses of an arm in the units of readers. Shape (patient, time, output)."""
+        outputs = self.plan.outputs
+        found = np.minimum(
+            self.trajectories.values[self.rows(arm)], np.array([output.high for output in outputs])
+        )
+        return np.asarray(found * np.array([output.factor for output in outputs]))
 
     def status(self, arm: str) -> IntArray:
         """Status of each patient of an arm."""
@@ -85,23 +100,97 @@ def simulate_cohort(
         Called with the number of courses (arm x patient) finished.
     """
     arms, n_arms = plan.arms, len(plan.arms)
-    problem = EnsembleProblem(
-        plan.assembly.system,
-        np.tile(cohort.parameters, (n_arms, 1)),
-        schedule_of(plan, cohort),
-        plan.times,
-        plan.output_names,
-        initial_states=np.tile(cohort.initial_states, (n_arms, 1)),
-    )
-    trajectories = solve(
-        problem, method=METHOD, tolerance=plan.tolerance, threads=threads, progress=progress
-    )
+    if plan.study.rules:
+        observer = _observer(plan, cohort)
+        trajectories, actions, problem = solve_with_rules(plan, cohort, observer, threads, progress)
+    else:
+        actions = None
+        problem = EnsembleProblem(
+            plan.assembly.system,
+            np.tile(cohort.parameters, (n_arms, 1)),
+            schedule_of(plan, cohort),
+            plan.times,
+            plan.output_names,
+            initial_states=np.tile(cohort.initial_states, (n_arms, 1)),
+        )
+        trajectories = solve(
+            problem, method=METHOD, tolerance=plan.tolerance, threads=threads, progress=progress
+        )
     labels = [f"{number} of arm '{arm}'" for arm in arms for number in cohort.numbers]
     failures = tuple(explain(trajectories, problem, labels))
-    simulation = Simulation(plan, cohort, trajectories, failures)
+    simulation = Simulation(plan, cohort, trajectories, failures, actions=actions)
     for arm in arms:
         simulation.visits[arm] = observed_visits(simulation, arm)
     return simulation
+
+
+def _observer(plan: Plan, cohort: Cohort) -> Observer:
+    """What the rules of a study see: components and endpoints as observed, covariates, events."""
+    covariates, seed = columns_of(cohort.covariates), plan.study.population.seed
+    days = np.array(plan.study.visits_day)
+    index = np.searchsorted(plan.times, days)
+    looked_at = {
+        name
+        for rule in plan.study.rules
+        for condition in (rule.when, rule.until)
+        if condition is not None
+        for name in condition.names
+    }
+    effects = [card for card in plan.side_effects if card.name in looked_at]
+    specs = endpoint_specs(
+        plan.situation, [name for name in plan.situation.endpoints if name in looked_at]
+    )
+    units, n = component_units(plan.situation), len(cohort.numbers)
+    names = plan.output_names
+    highest = np.array([output.high for output in plan.outputs])
+    reference = plan.arms.index(plan.reference)
+
+    def observer(arm: int, visit: int, values: FloatArray) -> dict[str, FloatArray]:
+        upto = index[: visit + 1]
+        own = np.minimum(values[arm * n : (arm + 1) * n], highest)
+        true = {name: own[:, upto, k] for k, name in enumerate(names)}
+        seen = observe(plan.situation.components, true, cohort.numbers, seed)
+        found = {name: values[:, visit] for name, values in seen.items()}
+        observations = Observations(days[: visit + 1], seen, units)
+        found |= {spec.name: evaluate(spec, observations)[:, visit] for spec in specs}
+        for card in effects:
+            if card.output is not None:
+                found[card.name] = ctcae_grade(seen[card.output], *card.limits)[:, visit]
+            else:
+                without = values[reference * n : (reference + 1) * n]
+                stop = int(index[visit]) + 1
+                found[card.name] = _happened_since(
+                    plan, cohort, card, own[:, :stop], without[:, :stop], days[max(visit - 1, 0)]
+                )
+        return {**covariates, **found}
+
+    return observer
+
+
+def _happened_since(
+    plan: Plan,
+    cohort: Cohort,
+    card: SideEffectCard,
+    own: FloatArray,
+    without: FloatArray,
+    since_day: float,
+) -> FloatArray:
+    """1 for patients with an event of a side effect since the visit before, else 0."""
+    n, n_times = own.shape[:2]
+    if n_times < 2:
+        return np.zeros(n)
+    names = plan.output_names
+    happened = events_of(
+        card,
+        cohort,
+        {name: own[:, :, k] for k, name in enumerate(names)},
+        {name: without[:, :, k] for k, name in enumerate(names)},
+        plan.times[:n_times],
+        plan.study.population.seed,
+    )
+    found = np.zeros(n)
+    found[happened.event_row[happened.event_time > since_day]] = 1.0
+    return found
 
 
 def schedule_of(plan: Plan, cohort: Cohort) -> Schedule:
@@ -144,22 +233,3 @@ def observed_visits(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
     }
     seed = simulation.plan.study.population.seed
     return observe(components, true, simulation.cohort.numbers, seed)
-
-
-def dataset(simulation: Simulation) -> xr.Dataset:
-    """Trajectories with labels: (arm, patient, time), in the units of readers."""
-    arms = tuple(simulation.plan.study.arms)
-    shape = (len(arms), simulation.n_patients, len(simulation.plan.times))
-    variables: dict[str, tuple[Any, ...]] = {}
-    for output in simulation.plan.outputs:
-        values = np.empty(shape)
-        for i, arm in enumerate(arms):
-            values[i] = simulation.values(arm, output.name) * output.factor
-        attributes: Mapping[str, str] = {"units": output.unit, "long_name": output.title}
-        variables[output.name] = (("arm", "patient", "time"), values, attributes)
-    coordinates = {
-        "arm": list(arms),
-        "patient": simulation.cohort.numbers,
-        "time": ("time", simulation.plan.times, {"units": "day"}),
-    }
-    return xr.Dataset(variables, coords=coordinates)

@@ -103,7 +103,7 @@ class FolderStore:
 
     def __init__(self, folder: Path, mark: Mapping[str, str], is_resumed: bool) -> None:
         self.folder, self.damaged = folder, list[str]()
-        self._held: tuple[int, Chunk] | None = None
+        self._opened: dict[int, Chunk] = {}
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             if not is_resumed:
@@ -135,8 +135,8 @@ class FolderStore:
 
     def get(self, index: int) -> Chunk | None:
         """A finished chunk; None if it is not there, or damaged, which `damaged` then tells."""
-        if self._held is not None and self._held[0] == index:
-            return self._held[1]
+        if index in self._opened:
+            return self._opened[index]
         file = self._file(index)
         if not file.exists():
             return None
@@ -144,12 +144,12 @@ class FolderStore:
             wanted = file.with_suffix(".sha256").read_text(encoding="ascii").strip()
             if _digest(file) != wanted:
                 raise ValueError("checksum")
-            chunk = _read(file)
+            chunk = _opened(file)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             self.damaged.append(file.name)
             file.unlink(missing_ok=True)
             return None
-        self._held = index, chunk
+        self._opened[index] = chunk
         return chunk
 
     def put(self, index: int, chunk: Chunk) -> None:
@@ -172,13 +172,6 @@ class FolderStore:
                 part.replace(file)
             finally:
                 part.unlink(missing_ok=True)
-
-    def remove(self) -> None:
-        """Take the folder away: the result that was made of it is complete."""
-        for file in (*self.folder.glob("*.npz"), *self.folder.glob("*.sha256")):
-            file.unlink()
-        (self.folder / "mark.json").unlink(missing_ok=True)
-        self.folder.rmdir()
 
 
 class writing:
@@ -212,18 +205,38 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read(file: Path) -> Chunk:
-    parts: dict[str, dict[str, AnyArray]] = {"columns": {}, "logs": {}, "sums": {}}
+class _Members(Mapping[str, AnyArray]):
+    """Arrays of one kind in an archive, read when they are asked for."""
+
+    def __init__(self, file: Path, kind: str, names: list[str]) -> None:
+        self._file, self._kind = file, kind
+        self._names = [name.partition(":")[2] for name in names if name.startswith(f"{kind}:")]
+        self._known = set(self._names)
+
+    def __getitem__(self, name: str) -> AnyArray:
+        if name not in self._known:
+            raise KeyError(name)
+        with np.load(self._file, allow_pickle=False) as archive:
+            values: AnyArray = archive[f"{self._kind}:{name}"]
+        return values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _opened(file: Path) -> Chunk:
+    """A chunk whose arrays are read when they are asked for."""
     with zipfile.ZipFile(file) as archive:
         if any(member.file_size > MOST_BYTES for member in archive.infolist()):
             raise ValueError("an array is too large")
     with np.load(file, allow_pickle=False) as archive:
         meta = json.loads(archive["meta"].tobytes().decode())
-        for name in archive.files:
-            kind, _, own = name.partition(":")
-            if kind in parts:
-                parts[kind][own] = archive[name]
-    return Chunk(**parts, meta=meta)
+        names = archive.files
+    columns, logs, sums = (_Members(file, kind, names) for kind in ("columns", "logs", "sums"))
+    return Chunk(columns, logs, sums, meta)
 
 
 def chunks_of(store: Store, n_chunks: int) -> Iterator[Chunk]:
@@ -241,8 +254,3 @@ def chunks_of(store: Store, n_chunks: int) -> Iterator[Chunk]:
                 f"chunk {index} of the run is lost", remedy="run again with --resume to remake it"
             )
         yield chunk
-
-
-def column(store: Store, n_chunks: int, name: str) -> AnyArray:
-    """One column of all patients. First axis (patient,)."""
-    return np.concatenate([chunk.columns[name] for chunk in chunks_of(store, n_chunks)])

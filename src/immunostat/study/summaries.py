@@ -1,164 +1,172 @@
-"""Tables of a result, read from a simulation."""
+"""Tables of a result about endpoints and courses, made of the gathered chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from immunostat.catalog.model_cards import EndpointCard
 from immunostat.engine.solution import Status
 from immunostat.model.system import FloatArray
-from immunostat.outcomes.endpoints import KINDS, EndpointSpec, Observations, evaluate
+from immunostat.outcomes.endpoints import KINDS, EndpointSpec
+from immunostat.outcomes.sketch import Sketch
 from immunostat.outcomes.summary import summarize
-
-if TYPE_CHECKING:
-    from immunostat.study.simulation import Simulation
-
-#: Values of each patient at each visit, by arm and endpoint.
-PerPatient = dict[tuple[str, str], FloatArray]
+from immunostat.study.gathered import Gathered
+from immunostat.study.plan import Plan
+from immunostat.study.specs import concentration_outputs, endpoint_specs
+from immunostat.study.store import Chunk
 
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 
-def endpoint_spec(name: str, card: EndpointCard, unit: str) -> EndpointSpec:
-    """Endpoint of a situation card as the outcomes layer reads it."""
-    inputs = dict(card.inputs) or ({"value": card.component} if card.component else {})
-    return EndpointSpec(
-        name,
-        card.kind,
-        inputs,
-        score=card.score or "",
-        level=card.level,
-        unit=unit,
-        statistic="" if KINDS[card.kind].is_binary else card.statistic,
-    )
-
-
-def endpoint_tables(simulation: Simulation) -> tuple[pd.DataFrame, PerPatient]:
-    """Every endpoint of every arm at every visit, and the values of the patients behind it."""
-    situation, study = simulation.plan.situation, simulation.plan.study
-    times = np.array(study.visits_day)
-    # Joints are counted, which scores take as a pure number.
-    units = {
-        name: "1" if card.unit == "joints" else card.unit
-        for name, card in situation.components.items()
-    }
+def endpoint_table(gathered: Gathered) -> pd.DataFrame:
+    """Every endpoint of every arm at every visit."""
+    plan = gathered.plan
+    times = np.array(plan.study.visits_day)
     rows: list[dict[str, Any]] = []
-    per_patient: PerPatient = {}
-    for arm in study.arms:
-        observations = Observations(times, simulation.visits[arm], units)
-        for name in study.endpoints:
-            card = situation.endpoints[name]
-            unit = units[card.component] if card.component else "1"
-            spec = endpoint_spec(name, card, unit)
-            values = evaluate(spec, observations)
-            per_patient[arm, name] = values
+    for i, arm in enumerate(plan.study.arms):
+        for spec in endpoint_specs(plan.situation, plan.study.endpoints):
+            values = gathered.values(f"endpoint/{i}/{spec.name}", i)
             rows += [asdict(row) for row in summarize(spec, values, times, arm)]
-        for drug, values in concentrations(simulation, arm).items():
+        for drug in concentration_outputs(plan, arm):
+            # A visit on the day of a dose comes before the dose, so that it sees the trough.
             spec = EndpointSpec(f"{drug} concentration", "value", {"value": drug}, unit="ug/mL")
-            per_patient[arm, spec.name] = values
+            values = gathered.values(f"concentration/{i}/{drug}", i)
             rows += [asdict(row) for row in summarize(spec, values, times, arm)]
-    return pd.DataFrame(rows), per_patient
+    return pd.DataFrame(rows)
 
 
-def concentrations(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
-    """Concentration at each visit of the drugs that an arm gives, without error of the assay.
+def patient_tables(gathered: Gathered) -> Iterator[pd.DataFrame]:
+    """One row per arm and patient, in parts, arm after arm; see `result_tables`."""
+    for i in range(len(gathered.plan.study.arms)):
+        first = 0
+        for chunk in gathered.chunks():
+            yield _patients(gathered, chunk, i, first)
+            first += chunk.n_patients
 
-    A visit on the day of a dose comes before the dose, so that it sees the trough.
 
-    Returns
-    -------
-    By drug, ug/mL. Each (patient, visit).
-    """
-    given = {regimen.drug.name for regimen in simulation.plan.study.regimens(arm)}
+def _patients(gathered: Gathered, chunk: Chunk, i: int, first: int) -> pd.DataFrame:
+    """Covariates, endpoints at baseline and end, and side effects of patients of one arm."""
+    plan, n = gathered.plan, chunk.n_patients
+    arm = list(plan.study.arms)[i]
+    status = np.array([one.name.lower().replace("_", " ") for one in Status], dtype=object)
+    own: dict[str, Any] = {
+        "arm": arm,
+        "patient": chunk.columns["number"],
+        "status": status[chunk.columns[f"status/{i}"]],
+    }
+    if plan.study.design.n_replicates > 1:
+        own["replicate"] = gathered.replicate[first : first + n]
+    own |= _columns_under(chunk, "covariate/")
+    for spec in endpoint_specs(plan.situation, plan.study.endpoints):
+        own |= _at_ends(spec.name, chunk.columns[f"endpoint/{i}/{spec.name}"], spec.kind)
+    for drug in concentration_outputs(plan, arm):
+        name = f"{drug} concentration"
+        own |= _at_ends(name, chunk.columns[f"concentration/{i}/{drug}"], "value")
+    own |= _harms(plan, chunk, i)
+    if plan.study.dropout:
+        left, causes = chunk.columns[f"left/{i}"], np.array([*cause_names(plan), ""], dtype=object)
+        own["left_day"] = np.where(np.isfinite(left), left, np.nan)
+        own["left_because"] = causes[chunk.columns[f"cause/{i}"]]
+    return pd.DataFrame(own)[gathered.is_in(i)[first : first + n]].reset_index(drop=True)
+
+
+def cause_names(plan: Plan) -> list[str]:
+    """Causes of dropout in the order of their codes."""
+    return [getattr(cause, "label", "") or cause.name for cause in plan.study.dropout]
+
+
+def _columns_under(chunk: Chunk, prefix: str) -> dict[str, Any]:
     return {
-        drug: simulation.values(arm, output.name)[:, simulation.visit_index] * output.factor
-        for output in simulation.plan.outputs
-        if output.kind == "concentration"
-        and (drug := output.title.removesuffix(" concentration")) in given
+        name.removeprefix(prefix): chunk.columns[name]
+        for name in chunk.columns
+        if name.startswith(prefix)
     }
 
 
-def patient_table(
-    simulation: Simulation,
-    per_patient: PerPatient,
-    events: Mapping[str, Mapping[str, FloatArray]],
-) -> pd.DataFrame:
-    """One row per arm and patient: covariates, endpoints at baseline and end, side effects."""
-    parts = []
-    covariates = simulation.cohort.covariates.reset_index(drop=True)
-    for arm in simulation.plan.study.arms:
-        own = pd.DataFrame(
-            {
-                "arm": arm,
-                "patient": simulation.cohort.numbers,
-                "status": [
-                    Status(code).name.lower().replace("_", " ") for code in simulation.status(arm)
-                ],
-            }
-        )
-        results: dict[str, FloatArray] = {}
-        for (of_arm, name), values in per_patient.items():
-            if of_arm != arm:
-                continue
-            endpoint = simulation.plan.situation.endpoints.get(name)
-            if endpoint is not None and KINDS[endpoint.kind].is_binary:
-                results[name] = values[:, -1]
-            else:
-                results[f"{name} at baseline"] = values[:, 0]
-                results[f"{name} at end"] = values[:, -1]
-        results.update(events[arm])
-        parts.append(pd.concat([own, covariates, pd.DataFrame(results)], axis=1))
-    return pd.concat(parts, ignore_index=True)
+def _at_ends(name: str, values: FloatArray, kind: str) -> dict[str, FloatArray]:
+    """A yes-or-no endpoint at the last visit; another one at baseline and at the last visit."""
+    if KINDS[kind].is_binary:
+        return {name: values[:, -1]}
+    return {f"{name} at baseline": values[:, 0], f"{name} at end": values[:, -1]}
 
 
-def visit_table(simulation: Simulation) -> pd.DataFrame:
-    """What every visit recorded: one row per arm, patient and visit."""
-    days = np.array(simulation.plan.study.visits_day)
-    n, m = simulation.n_patients, len(days)
-    parts = [
-        pd.DataFrame(
-            {
-                "arm": arm,
-                "patient": np.repeat(simulation.cohort.numbers, m),
-                "time_day": np.tile(days, n),
-                **{name: v.reshape(-1) for name, v in simulation.visits[arm].items()},
-            }
-        )
-        for arm in simulation.plan.study.arms
-    ]
-    return pd.concat(parts, ignore_index=True)
+def _harms(plan: Plan, chunk: Chunk, i: int) -> dict[str, FloatArray]:
+    found: dict[str, FloatArray] = {}
+    for card in plan.side_effects:
+        key = f"{i}/{card.name}"
+        if card.kind == "event":
+            found[f"{card.name} expected"] = chunk.columns[f"expected/{key}"]
+            found[f"{card.name} events"] = chunk.columns[f"count/{key}"].astype(np.float64)
+        else:
+            found[f"{card.name} grade"] = chunk.columns[f"grade/{key}"]
+    return found
 
 
-def bands(simulation: Simulation) -> pd.DataFrame:
+def visit_tables(gathered: Gathered) -> Iterator[pd.DataFrame]:
+    """What every visit recorded, in parts: one row per arm, patient and visit."""
+    days = np.array(gathered.plan.study.visits_day)
+    for i, arm in enumerate(gathered.plan.study.arms):
+        first = 0
+        for chunk in gathered.chunks():
+            own = gathered.is_in(i)[first : first + chunk.n_patients]
+            first += chunk.n_patients
+            n = int(own.sum())
+            yield pd.DataFrame(
+                {
+                    "arm": arm,
+                    "patient": np.repeat(chunk.columns["number"][own], len(days)),
+                    "time_day": np.tile(days, n),
+                    **{
+                        name: values[own].reshape(-1)
+                        for name, values in _columns_under(chunk, f"visit/{i}/").items()
+                    },
+                }
+            )
+
+
+def parameter_tables(gathered: Gathered) -> Iterator[pd.DataFrame]:
+    """Parameters of the joined model in which patients differ: one row per patient."""
+    for chunk in gathered.chunks():
+        own = _columns_under(chunk, "parameter/")
+        yield pd.DataFrame({"patient": chunk.columns["number"], **own})
+
+
+def bands(gathered: Gathered, is_kept: bool) -> pd.DataFrame:
     """Mean and quantiles over patients of every output, at every sample time."""
+    plan = gathered.plan
+    shape = (len(plan.times), len(plan.outputs))
+    levels = list(_QUANTILES.values())
     parts = []
-    given = {
-        arm: {regimen.drug.name for regimen in simulation.plan.study.regimens(arm)}
-        for arm in simulation.plan.study.arms
-    }
-    for output in simulation.plan.outputs:
-        for arm in simulation.plan.study.arms:
-            drug = output.title.removesuffix(" concentration")
-            if output.kind == "concentration" and drug not in given[arm]:
+    for i, arm in enumerate(plan.study.arms):
+        if is_kept:
+            courses = gathered.column(f"course/{i}")
+            courses = courses[np.isfinite(courses).all(axis=(1, 2))]
+            if not len(courses):
                 continue
-            values = simulation.values(arm, output.name) * output.factor
-            values = values[np.isfinite(values).all(axis=1)]
-            if not len(values):
+            mean, quantiles = courses.mean(axis=0), np.quantile(courses, levels, axis=0)
+        else:
+            number, total, sketch = _added(gathered, i)
+            if not number:
                 continue
-            levels = np.quantile(values, list(_QUANTILES.values()), axis=0)
+            mean = total / number
+            quantiles = sketch.quantiles(levels, shape[0] * shape[1]).reshape(-1, *shape)
+        given = concentration_outputs(plan, arm).values()
+        for k, output in enumerate(plan.outputs):
+            if output.kind == "concentration" and output not in given:
+                continue
             parts.append(
                 pd.DataFrame(
                     {
                         "arm": arm,
                         "variable": output.title,
-                        "time_day": simulation.plan.times,
-                        "mean": values.mean(axis=0),
-                        **dict(zip(_QUANTILES, levels, strict=True)),
+                        "time_day": plan.times,
+                        "mean": mean[:, k],
+                        **dict(zip(_QUANTILES, quantiles[:, :, k], strict=True)),
                         "unit": output.unit,
                         "kind": output.kind,
                     }
@@ -167,28 +175,34 @@ def bands(simulation: Simulation) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def activity_profile(simulation: Simulation) -> pd.DataFrame:
+def _added(gathered: Gathered, i: int) -> tuple[int, FloatArray, Sketch]:
+    """Sums and counts of an arm over all chunks, in their order."""
+    number, total, sketch = 0, np.zeros(0), None
+    for chunk in gathered.chunks():
+        sums = chunk.sums
+        own = Sketch(*(sums[f"{name}/{i}"].astype(np.int64) for name in ("cell", "bin", "count")))
+        number += int(sums[f"number/{i}"])
+        total = sums[f"total/{i}"] if sketch is None else total + sums[f"total/{i}"]
+        sketch = own if sketch is None else sketch.plus(own)
+    assert sketch is not None
+    return number, total, sketch
+
+
+def activity_profile(gathered: Gathered) -> pd.DataFrame:
     """Each part of the immune response under each arm, relative to the same patient without it.
 
-    The ratio is of time averages from the middle of the study on, when treatment has had time to
-    work. Suppressed or stimulated: the median patient changes by more than the core card's
-    threshold; mixed: more than a quarter of the patients each way beyond the threshold.
+    The ratio is of time averages from the middle of the study on. Suppressed or stimulated: the
+    median patient changes by more than the core card's threshold; mixed: more than a quarter of
+    the patients each way beyond the threshold.
     """
-    threshold = simulation.plan.core.profile_threshold.value
-    late = simulation.plan.times >= simulation.plan.study.duration_day / 2
-    times = simulation.plan.times[late]
+    plan = gathered.plan
+    threshold = plan.core.profile_threshold.value
     rows = []
-    for arm in simulation.plan.study.arms:
-        if arm == simulation.plan.reference:
+    for i, arm in enumerate(plan.study.arms):
+        if arm == plan.reference:
             continue
-        for function in simulation.plan.core.functions.values():
-            treated, without = (
-                np.asarray(
-                    np.trapezoid(simulation.values(which, function.output)[:, late], times, axis=1)
-                )
-                for which in (arm, simulation.plan.reference)
-            )
-            ratio = treated / np.where(without > 0, without, np.nan)
+        for name, function in plan.core.functions.items():
+            ratio = gathered.values(f"ratio/{i}/{name}", i)
             ratio = ratio[np.isfinite(ratio)]
             if not len(ratio):
                 continue
@@ -215,3 +229,26 @@ def direction(ratio: FloatArray, threshold: float) -> str:
     if median > 1 + threshold:
         return "stimulated"
     return "suppressed" if median < 1 - threshold else "unchanged"
+
+
+def dataset(gathered: Gathered, is_kept: bool) -> xr.Dataset:
+    """Courses with labels: (arm, patient, time), in the units of readers; empty if not kept."""
+    plan = gathered.plan
+    if not is_kept:
+        return xr.Dataset(attrs={"kept": "quantiles"})
+    arms = tuple(plan.study.arms)
+    courses = np.stack([gathered.column(f"course/{i}") for i in range(len(arms))])
+    variables = {
+        output.name: (
+            ("arm", "patient", "time"),
+            np.ascontiguousarray(courses[:, :, :, k]),
+            {"units": output.unit, "long_name": output.title},
+        )
+        for k, output in enumerate(plan.outputs)
+    }
+    coordinates = {
+        "arm": list(arms),
+        "patient": gathered.numbers,
+        "time": ("time", plan.times, {"units": "day"}),
+    }
+    return xr.Dataset(variables, coords=coordinates)

@@ -7,6 +7,7 @@ from immunostat.catalog.reader import parse_yaml
 from immunostat.study.file import DEFAULT_PATIENTS
 from immunostat.study.study import make_study, read_study, study_of
 
+RULE = "rules: [{when: neutrophils < 1.0"
 TEXT = """\
 title: Biologics after methotrexate
 situation: rheumatoid-arthritis
@@ -115,7 +116,25 @@ def test_settings_win_over_the_file(tmp_path):
         ("[OPTION]", "[OPTOIN]", UnknownNameError, 12, "OPTION"),
         ("1e-5", "1", InputError, 13, "less than or equal"),
         ("arms:", "arns:", InputError, 4, "did you mean 'arms'"),
-        ("title:", "rules: [{when: x}]\ntitle:", InputError, 1, "not supported yet"),
+        ("title:", "rules: [{when: x}]\ntitle:", InputError, 1, "'rules.0.do' is missing"),
+        ("title:", f"{RULE}, do: hold}}]\ntitle:", InputError, 1, "'hold DRUG'"),
+        ("title:", f"{RULE}, do: hold adalimumb}}]\ntitle:", UnknownNameError, 1, "adalimumab"),
+        (
+            "title:",
+            "rules: [{when: leukocytes < 1, do: stop treatment}]\ntitle:",
+            UnknownNameError,
+            1,
+            "cannot be compared",
+        ),
+        ("title:", f"{RULE}, do: lower tocilizumab}}]\ntitle:", InputError, 1, "levels: ["),
+        ("title:", "dropout: {background: some}\ntitle:", InputError, 1, "by week 24"),
+        (
+            "title:",
+            "analyses: [{endpoint: CRP, arm: placebo, versus: placebo}]\ntitle:",
+            InputError,
+            1,
+            "itself",
+        ),
         (
             "tocilizumab label",
             "[tocilizumab label, tocilizumab label]",

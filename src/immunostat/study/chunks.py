@@ -1,0 +1,160 @@
+"""A run in chunks: each a block of candidates, recruited, simulated and kept by itself.
+
+A patient depends on the seed and his number alone, so chunks may be made in any order, anywhere and
+again, and give the same bits. The patients of a study are the first who enter, in order of chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from immunostat.study.cohort import MOST_CANDIDATES, cohort_of, intake, refuse_criteria
+from immunostat.study.gathered import Gathered
+from immunostat.study.harvest import harvest
+from immunostat.study.plan import Plan
+from immunostat.study.simulation import simulate_cohort
+from immunostat.study.store import Chunk, Store
+
+#: Courses are kept up to this size of all of them; beyond it, their quantiles are.
+MOST_KEPT_BYTES = 512 * 2**20
+
+#: Memory of the courses of one chunk, when all its candidates enter.
+CHUNK_BYTES = 256 * 2**20
+
+#: Fewest and most candidates in a chunk.
+SMALLEST, LARGEST = 64, 2**15
+
+#: Called with courses (arm x patient) done, courses in all, and what is being done.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a run is cut.
+
+    Parameters
+    ----------
+    size
+        Candidates in a chunk.
+    is_kept
+        Whether the courses of all patients are kept.
+    wanted
+        Patients of all replicates.
+    """
+
+    size: int
+    is_kept: bool
+    wanted: int
+
+
+def cut_of(plan: Plan, size: int | None = None, is_kept: bool | None = None) -> Cut:
+    """How the run of a plan is cut, by the memory that courses need."""
+    study = plan.study
+    wanted = study.design.patients_in_trial(study.population.n_patients)
+    wanted *= study.design.n_replicates
+    course_bytes = 8 * len(plan.times) * len(plan.outputs)
+    if is_kept is None:
+        is_kept = wanted * len(study.arms) * course_bytes <= MOST_KEPT_BYTES
+    if size is None:
+        fitting = max(SMALLEST, CHUNK_BYTES // (course_bytes * len(plan.arms)))
+        needed = max(SMALLEST, 2 * wanted)
+        size = min(2 ** int(np.log2(fitting)), 2 ** int(np.ceil(np.log2(needed))), LARGEST)
+    return Cut(size, is_kept, wanted)
+
+
+def make_chunk(
+    plan: Plan,
+    index: int,
+    cut: Cut,
+    most: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Chunk:
+    """Recruit and simulate one block of candidates.
+
+    Parameters
+    ----------
+    index
+        Which block.
+    most
+        Patients who may enter; the block ends with the last of them. None takes all.
+    progress
+        Called with the number of courses finished.
+    """
+    numbers = np.arange(index * cut.size, (index + 1) * cut.size, dtype=np.int64)
+    block = intake(plan.recruitment(threads), numbers)
+    if most is not None:
+        block = block.up_to(most)
+    simulation = simulate_cohort(plan, cohort_of([block]), threads, progress)
+    return harvest(simulation, cut.is_kept)
+
+
+class Maker(Protocol):
+    """Makes chunks, here or elsewhere."""
+
+    def chunks(self, indices: Iterator[int]) -> Iterator[Chunk]:
+        """Whole chunks of the indices, in their order; more may be begun than are taken."""
+
+
+def gather(
+    plan: Plan,
+    store: Store,
+    cut: Cut,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    maker: Maker | None = None,
+) -> Gathered:
+    """Make the chunks of a run that are not in the store yet.
+
+    Parameters
+    ----------
+    maker
+        Makes chunks in other processes; None makes them here, one after another.
+
+    Raises
+    ------
+    InputError
+        So few candidates may enter that the criteria must be a mistake, or a chunk cannot be
+        written.
+    """
+    found = examined = failed = 0
+    rejected: dict[str, int] = {}
+    made = maker.chunks(_missing(store)) if maker else None
+    n_arms, index = len(plan.arms), 0
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            words = f"patients ({failed} failed)" if failed else "patients"
+            progress(found * n_arms + done, cut.wanted * n_arms, words)
+
+    while found < cut.wanted:
+        if examined >= MOST_CANDIDATES * cut.wanted + 1000:
+            refuse_criteria(plan.population.name, found, examined, rejected)
+        tell(0)
+        chunk, most = store.get(index), cut.wanted - found
+        if chunk is None:
+            chunk = next(made) if made is not None else None
+            if chunk is None or chunk.n_patients > most:
+                chunk = make_chunk(plan, index, cut, most, threads, tell)
+            store.put(index, chunk)
+        found += chunk.n_patients
+        examined += int(chunk.meta["candidates"])
+        failed += sum(chunk.meta["failed"].values())
+        for reason, n in chunk.meta["rejected"].items():
+            rejected[reason] = rejected.get(reason, 0) + n
+        index += 1
+    tell(0)
+    return Gathered(plan, store, index)
+
+
+def _missing(store: Store) -> Iterator[int]:
+    """Indices of the chunks that the store does not hold, without end."""
+    index = 0
+    while True:
+        if store.get(index) is None:
+            yield index
+        index += 1

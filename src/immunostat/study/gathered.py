@@ -1,0 +1,105 @@
+"""Every patient of a study, read from the chunks of its run column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from immunostat.engine.problem import IntArray
+from immunostat.model.system import FloatArray
+from immunostat.study.plan import Plan
+from immunostat.study.store import AnyArray, Chunk, Store, chunks_of
+from immunostat.trial.assign import assign, strata_of
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """The finished chunks of a run.
+
+    Parameters
+    ----------
+    plan
+        What was simulated.
+    store
+        Where the chunks are.
+    n_chunks
+        Number of chunks.
+    """
+
+    plan: Plan
+    store: Store
+    n_chunks: int
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Chunks in order."""
+        return chunks_of(self.store, self.n_chunks)
+
+    def column(self, name: str) -> AnyArray:
+        """One column of all patients. First axis (patient,)."""
+        return np.concatenate([chunk.columns[name] for chunk in self.chunks()])
+
+    def log(self, name: str) -> AnyArray:
+        """One log of all patients; a ``row`` counts over all of them. Shape (entry,)."""
+        parts, before = [], 0
+        for chunk in self.chunks():
+            shift = before if name.endswith("row") else 0
+            parts.append(chunk.logs[name] + shift if shift else chunk.logs[name])
+            before += chunk.n_patients
+        return np.concatenate(parts)
+
+    @cached_property
+    def numbers(self) -> IntArray:
+        """Number of each patient among the candidates. Shape (patient,)."""
+        return np.asarray(self.column("number"), dtype=np.int64)
+
+    @property
+    def n_patients(self) -> int:
+        """Number of patients of all replicates."""
+        return len(self.numbers)
+
+    @cached_property
+    def n_in_trial(self) -> int:
+        """Number of patients of one replicate."""
+        study = self.plan.study
+        return study.design.patients_in_trial(study.population.n_patients)
+
+    @cached_property
+    def replicate(self) -> IntArray:
+        """Which whole trial each patient belongs to, from 0. Shape (patient,)."""
+        return np.arange(self.n_patients, dtype=np.int64) // self.n_in_trial
+
+    @cached_property
+    def assigned(self) -> IntArray | None:
+        """Index of the arm to which each patient was randomized; None if all are in all arms."""
+        study = self.plan.study
+        design = study.design
+        if not design.is_parallel:
+            return None
+        names = [name for condition in design.strata for name in condition.names]
+        covariates = {name: self.column(f"covariate/{name}") for name in names}
+        found = np.empty(self.n_patients, dtype=np.int64)
+        for replicate in range(int(self.replicate.max(initial=-1)) + 1):
+            own = self.replicate == replicate
+            strata = None
+            if design.strata:
+                strata, _ = strata_of(design.strata, {k: v[own] for k, v in covariates.items()})
+            # Another seed for each trial, or all of them would have the same sequence of arms.
+            seed = study.population.seed + replicate
+            found[own] = assign(
+                self.numbers[own], seed, design.ratio, design.method, design.block, strata
+            ).arm
+        return found
+
+    def is_in(self, arm: int) -> npt.NDArray[np.bool_]:
+        """Which patients the trial sees in an arm. Shape (patient,)."""
+        if self.assigned is None:
+            return np.ones(self.n_patients, dtype=bool)
+        return np.asarray(self.assigned == arm)
+
+    def values(self, name: str, arm: int) -> FloatArray:
+        """A column of the patients of an arm."""
+        return np.asarray(self.column(name)[self.is_in(arm)], dtype=np.float64)

@@ -1,0 +1,226 @@
+"""What is kept of the simulation of one block of candidates: a chunk of named arrays.
+
+Everything that a patient's results need is read here, where his courses are in memory: what visits
+record, when he leaves, his endpoints, side effects and the parts of his immune response. Tables of
+a study are then made of the chunks alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from immunostat.catalog.cards import SideEffectCard
+from immunostat.engine.problem import IntArray
+from immunostat.engine.solution import Status
+from immunostat.model.system import FloatArray
+from immunostat.outcomes.endpoints import Observations, evaluate
+from immunostat.outcomes.events import Events
+from immunostat.outcomes.scores import ctcae_grade
+from immunostat.outcomes.sketch import Sketch
+from immunostat.study.harm import events_of
+from immunostat.study.plan import Plan
+from immunostat.study.recruitment import columns_of
+from immunostat.study.simulation import Simulation
+from immunostat.study.specs import component_units, concentration_outputs, endpoint_specs
+from immunostat.study.store import AnyArray, Chunk
+from immunostat.trial.dropout import Happenings, dropout_times, missing_visits, observed_until
+
+
+def harvest(simulation: Simulation, is_kept: bool) -> Chunk:
+    """What a study keeps of a block of candidates.
+
+    Parameters
+    ----------
+    simulation
+        Every arm in the patients who entered from a block of candidates.
+    is_kept
+        Whether courses are kept; if not, only counts for their quantiles.
+    """
+    plan, cohort = simulation.plan, simulation.cohort
+    columns: dict[str, AnyArray] = {"number": cohort.numbers}
+    for name, values in columns_of(cohort.covariates).items():
+        columns[f"covariate/{name}"] = values
+    for name in individual_parameters(plan):
+        index = plan.assembly.system.parameters.index(name)
+        columns[f"parameter/{name}"] = cohort.parameters[:, index]
+    logs: dict[str, AnyArray] = {}
+    sums: dict[str, AnyArray] = {}
+    for i, arm in enumerate(plan.study.arms):
+        _arm(simulation, i, arm, columns, logs)
+        courses = simulation.courses(arm)
+        if is_kept:
+            columns[f"course/{i}"] = courses
+        else:
+            _summed(courses, i, sums)
+    for name, values in vars(simulation.actions).items() if simulation.actions else ():
+        logs[f"action/{name}"] = values
+    status = simulation.trajectories.status
+    meta = {
+        "patients": len(cohort.numbers),
+        "candidates": cohort.n_candidates,
+        "rejected": dict(cohort.rejected),
+        "failures": list(simulation.failures),
+        "failed": {
+            own.name.lower().replace("_", " "): int(np.sum(status == own))
+            for own in Status
+            if own is not Status.OK and np.any(status == own)
+        },
+        "steps": int(simulation.trajectories.accepted.sum()),
+    }
+    return Chunk(columns, logs, sums, meta)
+
+
+def individual_parameters(plan: Plan) -> tuple[str, ...]:
+    """Names of the parameters of the joined model in which patients differ."""
+    kinetics = {
+        f"{drug.prefix}_{name}" for drug in plan.drugs if drug.pk for name in drug.pk.parameters
+    }
+    own = {*plan.assembly.varied, *kinetics}
+    return tuple(name for name in plan.assembly.system.parameters if name in own)
+
+
+def _arm(
+    simulation: Simulation,
+    i: int,
+    arm: str,
+    columns: dict[str, AnyArray],
+    logs: dict[str, AnyArray],
+) -> None:
+    """Everything of one arm."""
+    plan = simulation.plan
+    days = np.array(plan.study.visits_day)
+    columns[f"status/{i}"] = simulation.status(arm)
+    events = {
+        card.name: _events(simulation, card, arm)
+        for card in plan.side_effects
+        if card.kind == "event"
+    }
+    leaving, cause = _leaving(simulation, arm, events)
+    if plan.study.dropout:
+        columns[f"left/{i}"], columns[f"cause/{i}"] = leaving, cause
+    missed = missing_visits(
+        plan.study.missed_visits, simulation.cohort.numbers, plan.study.population.seed, len(days)
+    )
+    seen: dict[str, FloatArray] = {}
+    for name, values in simulation.visits[arm].items():
+        seen[name] = observed_until(values, days, leaving)
+        seen[name][missed] = np.nan
+        columns[f"visit/{i}/{name}"] = seen[name]
+    for name, values in endpoint_values(plan, seen).items():
+        columns[f"endpoint/{i}/{name}"] = values
+    for drug, output in concentration_outputs(plan, arm).items():
+        found = simulation.values(arm, output.name)[:, simulation.visit_index] * output.factor
+        columns[f"concentration/{i}/{drug}"] = observed_until(found, days, leaving)
+    for name, ratio in _ratios(simulation, arm).items():
+        columns[f"ratio/{i}/{name}"] = ratio
+    for card in plan.side_effects:
+        key = f"{i}/{card.name}"
+        if card.kind == "event":
+            own = events[card.name]
+            if plan.study.dropout:
+                own = _events(simulation, card, arm, leaving)
+            columns[f"expected/{key}"] = own.expected
+            columns[f"count/{key}"] = own.counts
+            columns[f"follow_up/{key}"] = own.follow_up
+            columns[f"first/{key}"] = own.first
+            logs[f"event/{key}/row"], logs[f"event/{key}/day"] = own.event_row, own.event_time
+        else:
+            assert card.output is not None
+            grades = ctcae_grade(seen[card.output][:, 1:], *card.limits)
+            worst = np.fmax.reduce(grades, axis=1)
+            columns[f"grade/{key}"] = worst
+            columns[f"grade_day/{key}"] = days[1:][np.argmax(grades == worst[:, None], axis=1)]
+
+
+def _events(
+    simulation: Simulation, card: SideEffectCard, arm: str, end_day: FloatArray | None = None
+) -> Events:
+    """Events of one side effect in one arm; a patient who fails is followed until then."""
+    plan = simulation.plan
+    states = [driver.state for driver in card.drivers if driver.state is not None]
+    return events_of(
+        card,
+        simulation.cohort,
+        {name: simulation.values(arm, name) for name in states},
+        {name: simulation.values(plan.reference, name) for name in states},
+        plan.times,
+        plan.study.population.seed,
+        end_day,
+    )
+
+
+def endpoint_values(plan: Plan, seen: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Every endpoint of the study. Each (patient, visit)."""
+    days = np.array(plan.study.visits_day)
+    n_visits = next(iter(seen.values())).shape[1]
+    observations = Observations(days[:n_visits], seen, component_units(plan.situation))
+    return {
+        spec.name: evaluate(spec, observations)
+        for spec in endpoint_specs(plan.situation, plan.study.endpoints)
+    }
+
+
+def _leaving(
+    simulation: Simulation, arm: str, events: Mapping[str, Events]
+) -> tuple[FloatArray, IntArray]:
+    """Day on which each patient leaves the trial, and why."""
+    plan = simulation.plan
+    study, numbers = plan.study, simulation.cohort.numbers
+    if not study.dropout:
+        return np.full(len(numbers), np.inf), np.full(len(numbers), -1, dtype=np.int64)
+    seen = simulation.visits[arm]
+    values: dict[str, FloatArray] = {
+        **columns_of(simulation.cohort.covariates),
+        **endpoint_values(plan, seen),
+        **seen,
+    }
+    happened = {name: Happenings(own.event_row, own.event_time) for name, own in events.items()}
+    days = np.array(study.visits_day)
+    for card in plan.side_effects:
+        if card.kind != "event":
+            assert card.output is not None
+            grades = ctcae_grade(seen[card.output], *card.limits)
+            row, visit = np.nonzero(grades >= 1)
+            happened[card.name] = Happenings(row, days[visit], grades[row, visit])
+    found = dropout_times(study.dropout, numbers, study.population.seed, days, values, happened)
+    stays = found.time_day > study.duration_day
+    return (
+        np.where(stays, np.inf, found.time_day),
+        np.where(stays, -1, found.cause).astype(np.int64),
+    )
+
+
+def _ratios(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
+    """Activity of each part of the immune response under an arm over that without it.
+
+    Of time averages from the middle of the study on, when treatment has had time to work.
+    """
+    plan = simulation.plan
+    if arm == plan.reference:
+        return {}
+    late = plan.times >= plan.study.duration_day / 2
+    found = {}
+    for name, function in plan.core.functions.items():
+        treated, without = (
+            np.asarray(
+                np.trapezoid(
+                    simulation.values(which, function.output)[:, late], plan.times[late], axis=1
+                )
+            )
+            for which in (arm, plan.reference)
+        )
+        found[name] = treated / np.where(without > 0, without, np.nan)
+    return found
+
+
+def _summed(courses: FloatArray, i: int, sums: dict[str, AnyArray]) -> None:
+    """Counts from which means and quantiles of courses follow; failed patients are left out."""
+    well = courses[np.isfinite(courses).all(axis=(1, 2))]
+    sketch = Sketch.of(well.reshape(len(well), -1))
+    sums[f"total/{i}"] = well.sum(axis=0)
+    sums[f"number/{i}"] = np.array(len(well))
+    sums[f"cell/{i}"] = sketch.cell.astype(np.int32)
+    sums[f"bin/{i}"] = sketch.bin.astype(np.int32)
+    sums[f"count/{i}"] = sketch.count.astype(np.int32)
