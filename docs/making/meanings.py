@@ -77,6 +77,8 @@ MEANINGS = {
     "regimen": "in plain words",
     "quantity": "trough, maximum, ...",
     "statistic": "mean, median, ...",
+    "UncertainCard.low": "lower end of the 95 % interval of the value, if its source states one",
+    "UncertainCard.high": "upper end of that interval",
     "low": "lower limit",
     "high": "upper limit",
     "kind": "what it is",

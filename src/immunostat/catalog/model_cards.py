@@ -15,6 +15,7 @@ from immunostat.catalog.cards import (
     Name,
     Number,
     Text,
+    UncertainCard,
 )
 from immunostat.outcomes.endpoints import KINDS
 
@@ -36,7 +37,7 @@ class ModelSpreadCard(Card):
         return self
 
 
-class ModelParameterCard(FactCard):
+class ModelParameterCard(UncertainCard):
     """A parameter of the core or of a situation, with what makes patients differ in it."""
 
     spread: ModelSpreadCard | None = None

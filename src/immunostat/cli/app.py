@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from immunostat.cli import browse, doctor, exposure, models, studies
+from immunostat.cli import browse, compare, doctor, exposure, models, patient, sensitivity, studies
 from immunostat.cli.printing import NOTICE
 
 app = typer.Typer(
@@ -58,6 +58,9 @@ def _common(
 
 
 studies.add_to(app)
+sensitivity.add_to(app)
+compare.add_to(app)
+patient.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)

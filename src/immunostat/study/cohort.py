@@ -235,7 +235,7 @@ def _candidates(recruitment: Recruitment, numbers: IntArray) -> Cohort:
             values[f"{drug.prefix}_{name}"] = column
             values[f"{drug.prefix}_{name}_{TYPICAL}"] = column
     for name, factor in recruitment.factors.items():
-        values[name] = values[name] * factor
+        values[name] = values.get(name, default_of(assembly, name)) * factor
     if situation.trial_switch:
         values[situation.trial_switch] = 1.0
 
@@ -268,6 +268,27 @@ def _candidates(recruitment: Recruitment, numbers: IntArray) -> Cohort:
             initial[:, i] = rest[state]
     absorbed = draw_bioavailability(drugs, columns, numbers, seed)
     return Cohort(numbers, covariates, parameters, initial, len(numbers), {}, absorbed)
+
+
+def default_of(assembly: Assembly, name: str) -> float:
+    """Value that the equations themselves give a parameter that no card of a patient sets."""
+    for system in (assembly.system, assembly.core_system):
+        if name in system.parameters:
+            return float(system.defaults[system.parameters.index(name)])
+    raise InputError(f"'{name}' is no parameter of the joined model")
+
+
+def redraw(recruitment: Recruitment, numbers: IntArray) -> Cohort:
+    """Patients of these numbers, whether or not the criteria would let them enter.
+
+    With other `Recruitment.factors` these are the same people under changed numbers of the model.
+
+    Parameters
+    ----------
+    numbers
+        In any order. Shape (patient,).
+    """
+    return _candidates(recruitment, np.asarray(numbers, dtype=np.int64))
 
 
 def draw_kinetics(
