@@ -256,8 +256,8 @@ def _grid(panels: Sequence[style.Figure]) -> style.Figure:
         alt.hconcat(*panels[i : i + 2], spacing=60, bounds="flush")
         for i in range(0, len(panels), 2)
     ]
-    grid: alt.VConcatChart = alt.vconcat(*rows, spacing=18)
-    return grid.resolve_scale(color="shared")
+    grid: style.Figure = alt.vconcat(*rows, spacing=18).resolve_scale(color="shared")
+    return grid
 
 
 def _label(name: str, unit: str) -> str:
