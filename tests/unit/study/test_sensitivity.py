@@ -84,7 +84,7 @@ def test_elementary_effects_of_a_linear_function_are_its_weights():
 def test_a_monotone_function_without_noise_has_rank_correlations_of_nearly_one():
     found = prcc_sensitivity(lambda f: {"y": f.get("a", 1.0) ** 3}, [A, B], samples=50)
     assert columns(found, "prcc")["a"] == pytest.approx(1.0)
-    assert list(found.table["parameter"])[0] == "a"
+    assert found.table["parameter"].iloc[0] == "a"
 
 
 def test_the_signs_of_rank_correlations_are_those_of_the_weights():
