@@ -81,7 +81,7 @@ MEANINGS = {
     "UncertainCard.high": "upper end of that interval",
     "ParameterCard.low": "lower end of the 95 % interval of the value, if its source states one",
     "ParameterCard.high": "upper end of that interval",
-    "ModelParameterCard.low": "lower end of the 95 % interval of the value, if its source states one",
+    "ModelParameterCard.low": "lower end of the 95 % interval of the value, where one is stated",
     "ModelParameterCard.high": "upper end of that interval",
     "low": "lower limit",
     "high": "upper limit",
