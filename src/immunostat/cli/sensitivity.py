@@ -154,7 +154,6 @@ def uncertainty(
     patients: PatientsOption = None,
     seed: SeedOption = None,
     threads: ThreadsOption = None,
-    entry: EntryOption = EntryChoice.SAME,
     settings: SetOption = None,
     output: OutputOption = None,
     resume: ResumeOption = False,
@@ -166,7 +165,12 @@ def uncertainty(
 
     asked = asked_study(context, study, settings, patients, seed, output, resume)
     answer, numbers = prepared(
-        asked, Looked(endpoint or (), arm or (), versus, at), parameters, range_, entry, threads
+        asked,
+        Looked(endpoint or (), arm or (), versus, at),
+        parameters,
+        range_,
+        EntryChoice.SAME,
+        threads,
     )
     with progress_bar(quiet) as progress, resumable(output, quiet):
         found = uncertain(
