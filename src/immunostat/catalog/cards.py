@@ -90,6 +90,26 @@ class FactCard(FactKeys):
         return self.fact(name, self.value, self.unit, place)
 
 
+class UncertainCard(FactCard):
+    """A number that a simulation rests on, with what its source says about how well it is known.
+
+    `low` and `high` are the ends of the 95 % interval of the value, not the spread between people.
+    """
+
+    low: Number | None = None
+    high: Number | None = None
+
+    @model_validator(mode="after")
+    def _interval_holds_the_value(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval needs both 'low' and 'high'")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("'low' must lie below 'high'")
+        if self.low is not None and not self.low <= self.value <= (self.high or self.value):
+            raise ValueError("the value must lie between 'low' and 'high'")
+        return self
+
+
 class FactTable(RootModel[dict[str, FactCard]]):
     """Numbers by name."""
 

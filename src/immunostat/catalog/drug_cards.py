@@ -15,6 +15,7 @@ from immunostat.catalog.cards import (
     Name,
     Number,
     Text,
+    UncertainCard,
 )
 
 
@@ -40,7 +41,7 @@ class SpreadCard(Card):
         return self
 
 
-class ParameterCard(FactCard):
+class ParameterCard(UncertainCard):
     """A kinetic parameter: a number with spread and covariate effects."""
 
     spread: SpreadCard | None = None
@@ -120,7 +121,7 @@ class TargetActionCard(Card):
     """
 
     action: Name
-    affinity: FactCard | None = None
+    affinity: UncertainCard | None = None
     maximum: FactCard | None = None
     hill: FactCard | None = None
     fraction_unbound: FactCard | None = None

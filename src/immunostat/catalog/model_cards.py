@@ -15,6 +15,7 @@ from immunostat.catalog.cards import (
     Name,
     Number,
     Text,
+    UncertainCard,
 )
 from immunostat.outcomes.endpoints import KINDS
 from immunostat.trial.conditions import parse_condition
@@ -37,7 +38,7 @@ class ModelSpreadCard(Card):
         return self
 
 
-class ModelParameterCard(FactCard):
+class ModelParameterCard(UncertainCard):
     """A parameter of the core or of a situation, with what makes patients differ in it."""
 
     spread: ModelSpreadCard | None = None

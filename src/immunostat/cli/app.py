@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from immunostat.cli import browse, doctor, exposure, models, population, studies
+from immunostat.cli import (
+    browse,
+    compare,
+    doctor,
+    exposure,
+    models,
+    patient,
+    population,
+    sensitivity,
+    studies,
+)
 from immunostat.cli.printing import NOTICE
 
 app = typer.Typer(
@@ -59,6 +69,9 @@ def _common(
 
 studies.add_to(app)
 population.add_to(app)
+sensitivity.add_to(app)
+compare.add_to(app)
+patient.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)

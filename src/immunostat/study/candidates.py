@@ -146,7 +146,7 @@ def candidates_with(
             values[f"{drug.prefix}_{name}"] = column
             values[f"{drug.prefix}_{name}_{TYPICAL}"] = column
     for name, factor in recruitment.factors.items():
-        values[name] = values[name] * factor
+        values[name] = values.get(name, default_of(assembly, name)) * factor
     if situation.trial_switch:
         values[situation.trial_switch] = 1.0
 
@@ -181,6 +181,14 @@ def candidates_with(
     return Cohort(
         numbers, covariates, parameters, initial, len(numbers), {}, absorbed, stored_numbers
     )
+
+
+def default_of(assembly: Assembly, name: str) -> float:
+    """Value that the equations themselves give a parameter that no card of a patient sets."""
+    for system in (assembly.system, assembly.core_system):
+        if name in system.parameters:
+            return float(system.defaults[system.parameters.index(name)])
+    raise InputError(f"'{name}' is no parameter of the joined model")
 
 
 def draw_kinetics(

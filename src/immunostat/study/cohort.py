@@ -58,6 +58,7 @@ __all__ = [
     "joined_counts",
     "observe",
     "parameter_table",
+    "redraw",
     "refuse_criteria",
     "rejections",
     "take",
@@ -157,6 +158,23 @@ def examine(recruitment: Recruitment, numbers: IntArray) -> tuple[Cohort, Findin
     for reason, kind in placed.kinds.items() if is_anybody else ():
         findings.add(reason, kind, placed.found[reason])
     return candidates, findings, rows
+
+
+def redraw(recruitment: Recruitment, numbers: IntArray) -> Cohort:
+    """Patients of these numbers, whether or not the criteria would let them enter.
+
+    With other `Recruitment.factors` these are the same people under changed numbers of the model.
+
+    Parameters
+    ----------
+    numbers
+        In any order. Shape (patient,).
+    """
+    covariates, stored = candidate_covariates(recruitment, numbers)
+    candidates = candidates_with(recruitment, covariates, stored, np.asarray(numbers, np.int64))
+    if recruitment.prior is not None:
+        candidates, _ = run_in(recruitment, recruitment.prior, candidates)
+    return candidates
 
 
 def draw_cohort(recruitment: Recruitment, n_patients: int) -> Cohort:

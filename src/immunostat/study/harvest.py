@@ -92,22 +92,12 @@ def _arm(
     plan = simulation.plan
     days = np.array(plan.study.visits_day)
     columns[f"status/{i}"] = simulation.status(arm)
-    events = {
-        card.name: _events(simulation, card, arm)
-        for card in plan.side_effects
-        if card.kind == "event"
-    }
+    events = _drawn(simulation, arm)
     leaving, cause = _leaving(simulation, arm, events)
     if plan.study.dropout:
         columns[f"left/{i}"], columns[f"cause/{i}"] = leaving, cause
-    missed = missing_visits(
-        plan.study.missed_visits, simulation.cohort.numbers, plan.study.population.seed, len(days)
-    )
-    seen: dict[str, FloatArray] = {}
-    for name, values in simulation.visits[arm].items():
-        seen[name] = observed_until(values, days, leaving)
-        seen[name][missed] = np.nan
-        columns[f"visit/{i}/{name}"] = seen[name]
+    seen = _seen(simulation, arm, leaving)
+    columns |= {f"visit/{i}/{name}": values for name, values in seen.items()}
     for name, values in endpoint_values(plan, seen).items():
         columns[f"endpoint/{i}/{name}"] = values
     for drug, output in concentration_outputs(plan, arm).items():
@@ -132,6 +122,33 @@ def _arm(
             worst = np.fmax.reduce(grades, axis=1)
             columns[f"grade/{key}"] = worst
             columns[f"grade_day/{key}"] = days[1:][np.argmax(grades == worst[:, None], axis=1)]
+
+
+def observed_endpoints(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
+    """Every endpoint of the study as the trial sees it: missing where a patient is not seen.
+
+    Each (patient, visit).
+    """
+    leaving, _ = _leaving(simulation, arm, _drawn(simulation, arm))
+    return endpoint_values(simulation.plan, _seen(simulation, arm, leaving))
+
+
+def _seen(simulation: Simulation, arm: str, leaving: FloatArray) -> dict[str, FloatArray]:
+    """What visits record of patients until they leave, but for the visits that they miss."""
+    study = simulation.plan.study
+    days, numbers = np.array(study.visits_day), simulation.cohort.numbers
+    missed = missing_visits(study.missed_visits, numbers, study.population.seed, len(days))
+    seen = {}
+    for name, values in simulation.visits[arm].items():
+        seen[name] = observed_until(values, days, leaving)
+        seen[name][missed] = np.nan
+    return seen
+
+
+def _drawn(simulation: Simulation, arm: str) -> dict[str, Events]:
+    """Events of every side effect that is drawn, as if nobody left."""
+    cards = (card for card in simulation.plan.side_effects if card.kind == "event")
+    return {card.name: _events(simulation, card, arm) for card in cards}
 
 
 def _events(

@@ -1,0 +1,448 @@
+"""Figures of whole trials: time to event, power, replicates, comparisons.
+
+Each takes plain tables, whose columns its docstring names, so that any study can feed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from immunostat.outcomes.survival import Curve
+from immunostat.report import style, words
+
+CAPTIONS: Mapping[str, str] = {
+    "kaplan_meier": "Share of patients without the event, by arm. The band is the 95 % interval; "
+    "below stand the patients still at risk.",
+    "cumulative_incidence": "Share of patients in whom each cause has struck first, by arm; a "
+    "patient who has left for one cause cannot leave for another.",
+    "power": "Share of simulated trials that show the difference, by number of patients in each "
+    "arm. The band is the 95 % interval from the number of simulated trials.",
+    "replicates": "What repeated trials of the same design find: chance in who takes part alone.",
+    "comparisons": "Differences with their 95 % intervals; a line that crosses zero is no more "
+    "than chance would make.",
+    "swimmer": "Each line is one patient. Color says what dose he is on, marks say what was done.",
+    "waterfall": "Best change from baseline of each patient, sorted; each bar is one patient.",
+    "dropout": "Share of patients who have left by each time, by the cause for which they left.",
+    "spaghetti": "Single patients as thin lines; the bands hold 50 % and 90 % of all patients, "
+    "the thick line is the median.",
+}
+"""What each figure shows, in words: its caption, also read aloud in its place."""
+
+#: Numbers at risk that stand below a survival curve, at most.
+MOST_AT_RISK = 9
+
+#: Powers that trials are planned for.
+USUAL_POWER = (0.8, 0.9)
+
+
+def colors_of(names: Sequence[str], colors: Mapping[str, str] | None = None) -> alt.Scale:
+    """Scale of the colors of arms or other groups; the palette in order where none is given."""
+    given = colors or {}
+    palette = [given.get(n, style.PALETTE[i % len(style.PALETTE)]) for i, n in enumerate(names)]
+    return alt.Scale(domain=list(names), range=palette)
+
+
+def legend_of(names: Sequence[str]) -> alt.Legend | None:
+    """Legend of groups; none where there is only one."""
+    if len(names) < 2:
+        return None
+    widest = max(len(name) for name in names)
+    return alt.Legend(columns=max(1, min(len(names), style.WIDE // (7 * widest + 40))))
+
+
+def curve_table(curves: Mapping[str, Curve]) -> pd.DataFrame:
+    """Curves of `outcomes.survival` as a table: arm, time_day, estimate, low, high, n_at_risk."""
+    parts = [
+        pd.DataFrame(
+            {
+                "arm": arm,
+                "time_day": curve.times,
+                "estimate": curve.estimate,
+                "low": curve.low,
+                "high": curve.high,
+                "n_at_risk": curve.n_at_risk,
+            }
+        )
+        for arm, curve in curves.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def kaplan_meier(
+    curves: pd.DataFrame,
+    event: str,
+    *,
+    colors: Mapping[str, str] | None = None,
+    last_day: float | None = None,
+) -> style.Figure:
+    """Share of patients without an event over time, with the numbers at risk below.
+
+    Parameters
+    ----------
+    curves
+        From `curve_table`: arm, time_day, estimate, low, high, n_at_risk; steps hold until the
+        next.
+    event
+        What the patients are free of, in words.
+    colors
+        Color of each arm.
+    last_day
+        End of the time axis; the last time of any curve if None.
+    """
+    end = float(curves["time_day"].max()) if last_day is None else last_day
+    arms = list(dict.fromkeys(curves["arm"].astype(str)))
+    steps, x, unit = _steps(curves, end)
+    y = alt.Y("estimate:Q", axis=style.value_axis(share=True), scale=alt.Scale(domain=[0, 1]))
+    top = _step_layers(steps, x, y, arms, colors).properties(width=style.WIDE - 110, height=270)
+    days, ticks = _ticks(end)
+    shown = ticks[:: max(1, -(-len(ticks) // MOST_AT_RISK))]
+    at_risk = pd.DataFrame(
+        [
+            {"arm": arm, "time": tick, "n": f"{_at_risk(curves[curves['arm'] == arm], tick, days)}"}
+            for arm in arms
+            for tick in shown
+        ]
+    )
+    below = (
+        alt.Chart(at_risk)
+        .mark_text(fontSize=11.5)
+        .encode(
+            x=alt.X("time:Q", axis=None, scale=alt.Scale(domain=[0, end / days], nice=False)),
+            y=alt.Y(
+                "arm:N",
+                sort=arms,
+                axis=alt.Axis(title=None, ticks=False, domain=False, labelPadding=22),
+            ),
+            text="n:N",
+            color=alt.Color("arm:N", scale=colors_of(arms, colors), legend=None),
+        )
+        .properties(
+            width=style.WIDE - 110,
+            height=alt.Step(17),
+            title=alt.TitleParams(
+                "at risk", fontSize=12, fontWeight="normal", color=style.MUTED, offset=2
+            ),
+        )
+    )
+    figure = alt.vconcat(top, below, spacing=64, bounds="flush").resolve_scale(color="independent")
+    return style.finish(
+        figure,
+        f"Free of {event} by {unit}",
+        "share of patients (Kaplan-Meier); band: 95 % interval",
+    )
+
+
+def cumulative_incidence(
+    curves: pd.DataFrame,
+    *,
+    colors: Mapping[str, str] | None = None,
+    title: str = "Cumulative incidence",
+) -> style.Figure:
+    """Share of patients in whom each cause has struck first, causes side by side.
+
+    Parameters
+    ----------
+    curves
+        As in `kaplan_meier`, with a column ``cause``; rows without ``low`` and ``high`` have no
+        band.
+    """
+    causes = list(dict.fromkeys(curves["cause"].astype(str)))
+    arms = list(dict.fromkeys(curves["arm"].astype(str)))
+    end = float(curves["time_day"].max())
+    columns = min(3, len(causes))
+    width = (style.WIDE - 40 * columns) // columns
+    high = float(np.nanmax(curves[["estimate", "high"]].to_numpy(float)))
+    parts, unit = [], "day"
+    for cause in causes:
+        own = curves[curves["cause"] == cause]
+        steps, x, unit = _steps(own, end, most_ticks=4, n_curves=len(arms) * len(causes))
+        parts.append(steps.assign(cause=words.label(cause)))
+    scale = alt.Scale(domain=[0, min(1.0, max(1.05 * high, 0.01))], nice=True)
+    y = alt.Y("estimate:Q", axis=style.value_axis(share=True), scale=scale)
+    data = pd.concat(parts, ignore_index=True)
+    spec = _step_layers(None, x, y, arms, colors).properties(width=width, height=190)
+    header = alt.Header(title=None, labelFontSize=12.5, labelColor=style.INK, labelFontWeight=600)
+    facet = alt.Facet("cause:N", sort=[words.label(cause) for cause in causes], header=header)
+    figure = alt.FacetChart(data, spec=spec, facet=facet, columns=columns, spacing=24)
+    return style.finish(
+        figure,
+        f"{title} by {unit}",
+        "share of patients, other causes compete (Aalen-Johansen); band: 95 % interval",
+    )
+
+
+def power(
+    table: pd.DataFrame,
+    *,
+    targets: Sequence[float] = USUAL_POWER,
+    colors: Mapping[str, str] | None = None,
+) -> style.Figure:
+    """Power against the number of patients in each arm.
+
+    Parameters
+    ----------
+    table
+        ``n`` (patients in each arm), ``power`` (share of trials), ``low``, ``high``; a column
+        ``design`` tells several curves apart.
+    targets
+        Powers at which a thin line is drawn.
+    """
+    data = table.assign(design=table.get("design", "trial"))
+    data = data.sort_values(["design", "n"], kind="stable")
+    designs = list(dict.fromkeys(data["design"].astype(str)))
+    color = alt.Color("design:N", scale=colors_of(designs, colors), legend=legend_of(designs))
+    x = alt.X(
+        "n:Q",
+        axis=alt.Axis(title="patients in each arm", tickCount=8, format="~r"),
+        scale=alt.Scale(zero=True, nice=False),
+    )
+    y = alt.Y("power:Q", axis=style.value_axis(True, 6), scale=alt.Scale(domain=[0, 1]))
+    base = alt.Chart(data[["design", "n", "power", "low", "high"]])
+    lines = pd.DataFrame({"at": list(targets), "text": [words.percent(t) for t in targets]})
+    figure = alt.layer(
+        alt.Chart(lines)
+        .mark_rule(strokeDash=[4, 3], color=style.LINE)
+        .encode(y=alt.Y("at:Q", scale=alt.Scale(domain=[0, 1]))),
+        base.mark_area(opacity=0.16).encode(x, alt.Y("low:Q"), y2="high:Q", color=color),
+        base.mark_line(strokeWidth=2.2).encode(x, y, color=color),
+        base.mark_point(filled=True, size=46, opacity=1).encode(x, y, color=color),
+        width=style.WIDE,
+        height=280,
+    )
+    lines_said = words.listed([words.percent(t) for t in targets])
+    return style.finish(
+        figure,
+        "Power by number of patients",
+        f"share of simulated trials; band: 95 % interval (Wilson); dashed: {lines_said}",
+    )
+
+
+def replicates(
+    table: pd.DataFrame,
+    label: str,
+    *,
+    is_share: bool = False,
+    colors: Mapping[str, str] | None = None,
+) -> style.Figure:
+    """Distribution of what repeated trials find: every replicate, middle half, 95 % of them.
+
+    Parameters
+    ----------
+    table
+        ``group`` (an arm or a comparison) and ``estimate``, one row per replicate. A column
+        ``truth``, equal within a group, is drawn as a line: the value for very many patients.
+    label
+        What is estimated, in words.
+    is_share
+        Whether estimates are shares, to be shown in percent.
+    """
+    groups = list(dict.fromkeys(table["group"].astype(str)))
+    axis = style.value_axis(is_share, 7, grid=True, gridColor=style.GRID)
+    scale = alt.Scale(zero=False, nice=True)
+    y = _rows("group:N", groups)
+    color = alt.Color("group:N", scale=colors_of(groups, colors), legend=None)
+    rows: list[dict[str, Any]] = []
+    for group, own in table.groupby("group", sort=False):
+        levels = np.nanquantile(own["estimate"].to_numpy(float), [0.025, 0.25, 0.5, 0.75, 0.975])
+        known = dict(zip(("q025", "q25", "q50", "q75", "q975"), levels, strict=True))
+        truth = float(own["truth"].iloc[0]) if "truth" in own else np.nan
+        rows.append({"group": str(group), **known, "truth": truth})
+    summary = alt.Chart(pd.DataFrame(rows))
+    dots = _swarm(table, groups)
+    layers: list[alt.Chart] = [
+        alt.Chart(dots)
+        .mark_circle(size=13, opacity=0.4)
+        .encode(
+            x=alt.X("estimate:Q", axis=axis, scale=scale),
+            y=y,
+            yOffset=alt.YOffset("offset:Q", scale=alt.Scale(domain=[-1, 1])),
+            color=color,
+        ),
+        summary.mark_rule(color=style.INK, strokeWidth=1.4).encode(
+            x=alt.X("q025:Q", scale=scale), x2="q975:Q", y=y
+        ),
+        summary.mark_rule(color=style.INK, strokeWidth=5).encode(
+            x=alt.X("q25:Q", scale=scale), x2="q75:Q", y=y
+        ),
+        summary.mark_point(filled=True, fill="white", stroke=style.INK, size=55, opacity=1).encode(
+            x=alt.X("q50:Q", scale=scale), y=y
+        ),
+    ]
+    has_truth = "truth" in table and table["truth"].notna().any()
+    if has_truth:
+        layers.append(
+            summary.mark_point(
+                shape="triangle-down", filled=True, color=style.INK, size=90, opacity=1, yOffset=-30
+            ).encode(x=alt.X("truth:Q", scale=scale), y=y)
+        )
+    n = int(table.groupby("group").size().max())
+    tick = "; triangle: value for very many patients" if has_truth else ""
+    return style.finish(
+        alt.layer(*layers).properties(width=style.WIDE - 170, height=alt.Step(64)),
+        f"{label} in {n:,} trials of the same design",
+        f"dot: one trial; thick: half of them, thin: 95 %; circle: median{tick}",
+    )
+
+
+def comparisons(
+    table: pd.DataFrame,
+    title: str,
+    *,
+    subtitle: str = "difference with 95 % interval",
+    colors: Mapping[str, str] | None = None,
+) -> style.Figure:
+    """Forest plot: a row for each comparison, a panel for each kind of value.
+
+    Parameters
+    ----------
+    table
+        ``label``, ``estimate``, ``low``, ``high``; optional ``panel`` (heading of the panel; rows
+        of a panel share an axis), ``group`` (color) and ``is_share`` (values in percent points).
+    title
+        Heading.
+    """
+    data = table.assign(
+        panel=table.get("panel", ""),
+        group=table.get("group", ""),
+        is_share=table.get("is_share", False),
+    )
+    groups = list(dict.fromkeys(data["group"].astype(str)))
+    panels = [
+        _forest_panel(rows, str(panel), groups, colors, has_legend=i == 0)
+        for i, (panel, rows) in enumerate(data.groupby("panel", sort=False))
+    ]
+    figure = alt.vconcat(*panels, spacing=18).resolve_scale(x="independent", color="shared")
+    return style.finish(figure, title, subtitle)
+
+
+def _forest_panel(
+    rows: pd.DataFrame,
+    panel: str,
+    groups: list[str],
+    colors: Mapping[str, str] | None,
+    has_legend: bool,
+) -> style.Figure:
+    """Comparisons that share an axis, with their numbers at the right."""
+    share = bool(rows["is_share"].iloc[0])
+    labels = list(dict.fromkeys(rows["label"].astype(str)))
+    factor = 100.0 if share else 1.0
+    digits = 1 if share else 2
+    data = rows.assign(
+        said=[
+            f"{words.signed(factor * e, digits)} ({words.signed(factor * low, digits)} to "
+            f"{words.signed(factor * high, digits)})"
+            if np.isfinite(low) and np.isfinite(high)
+            else words.signed(factor * e, digits)
+            for e, low, high in zip(rows["estimate"], rows["low"], rows["high"], strict=True)
+        ]
+    )[["label", "group", "estimate", "low", "high", "said"]]
+    ends = np.r_[data[["estimate", "low", "high"]].to_numpy(float).ravel(), 0.0]
+    pad = 0.06 * (float(np.nanmax(ends) - np.nanmin(ends)) or 1.0)
+    domain = [float(np.nanmin(ends)) - pad, float(np.nanmax(ends)) + pad]
+    scale = alt.Scale(domain=domain, nice=False)
+    axis = style.value_axis(share, 6, grid=True, gridColor=style.GRID)
+    y = _rows("label:N", labels)
+    offset = alt.YOffset("group:N", scale=alt.Scale(domain=groups))
+    color = alt.Color(
+        "group:N", scale=colors_of(groups, colors), legend=legend_of(groups) if has_legend else None
+    )
+    base, width = alt.Chart(data), style.WIDE - 330
+    zero = alt.Chart(pd.DataFrame({"at": [0.0]}))
+    layers = alt.layer(
+        zero.mark_rule(color=style.INK, strokeWidth=1).encode(x=alt.X("at:Q", scale=scale)),
+        base.mark_rule(strokeWidth=2).encode(
+            x=alt.X("low:Q", axis=axis, scale=scale), x2="high:Q", y=y, yOffset=offset, color=color
+        ),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            x=alt.X("estimate:Q", scale=scale), y=y, yOffset=offset, color=color
+        ),
+        base.mark_text(align="left", fontSize=11).encode(
+            x=alt.value(width + 12), y=y, yOffset=offset, text="said:N"
+        ),
+    )
+    unit = " (percentage points)" if share else ""
+    heading = alt.TitleParams(f"{panel}{unit}", fontSize=12.5, offset=6) if panel or unit else ""
+    step = alt.Step(16, **{"for": "offset"}) if len(groups) > 1 else alt.Step(24)
+    return layers.properties(width=width, height=step, title=heading)
+
+
+def _rows(field: str, names: list[str]) -> alt.Y:
+    """Axis of named rows."""
+    axis = alt.Axis(title=None, ticks=False, domain=False, labelLimit=300)
+    return alt.Y(field, sort=names, axis=axis, scale=alt.Scale(paddingInner=0.25))
+
+
+def _steps(
+    curves: pd.DataFrame, end: float, most_ticks: int = 8, n_curves: int | None = None
+) -> tuple[pd.DataFrame, alt.X, str]:
+    """Curves up to `end` with their last step drawn out, few enough points, and the time axis."""
+    unit, days, axis = style.time_axis(end, most_ticks)
+    parts = []
+    n_curves = n_curves or max(1, curves["arm"].nunique())
+    for _, own in curves.groupby("arm", sort=False):
+        inside = own[own["time_day"] <= end]
+        most = min(style.MAXIMUM_POINTS * 4, style.MAXIMUM_ROWS // n_curves) - 1
+        if len(inside) > most:
+            # Of steps too fine to see the last within each pixel is kept, as it holds from there.
+            kept = np.unique(np.linspace(0, len(inside) - 1, most).round().astype(int))
+            inside = inside.iloc[kept]
+        parts.append(pd.concat([inside, inside.tail(1).assign(time_day=end)], ignore_index=True))
+    data = pd.concat(parts, ignore_index=True)
+    data = data.assign(time=data["time_day"] / days)[["arm", "time", "estimate", "low", "high"]]
+    scale = alt.Scale(domain=[0, end / days], nice=False)
+    return data, alt.X("time:Q", axis=axis, scale=scale), unit
+
+
+def _step_layers(
+    steps: pd.DataFrame | None,
+    x: alt.X,
+    y: alt.Y,
+    arms: list[str],
+    colors: Mapping[str, str] | None,
+) -> style.Figure:
+    """Step lines with their bands; the data may be given further out."""
+    color = alt.Color("arm:N", scale=colors_of(arms, colors), legend=legend_of(arms))
+    base = alt.Chart() if steps is None else alt.Chart(steps)
+    known = base.transform_filter("isValid(datum.low) && isValid(datum.high)")
+    return alt.layer(
+        known.mark_area(opacity=0.14, interpolate="step-after").encode(
+            x, alt.Y("low:Q"), y2="high:Q", color=color
+        ),
+        base.mark_line(strokeWidth=2, interpolate="step-after").encode(x, y, color=color),
+    )
+
+
+def _ticks(end: float) -> tuple[float, list[float]]:
+    """Days in the unit of the time axis, and its ticks."""
+    _, days, axis = style.time_axis(end)
+    return days, [float(tick) for tick in axis.to_dict()["values"]]
+
+
+def _at_risk(own: pd.DataFrame, tick: float, days: float) -> int:
+    """Patients still at risk just before a time: those of the next step."""
+    later = own[own["time_day"] >= tick * days - 1e-9]
+    return int(later["n_at_risk"].iloc[0]) if len(later) else 0
+
+
+def _swarm(table: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    """Replicates with a place beside their row, so that the cloud shows where they are many."""
+    most = max(50, style.MAXIMUM_ROWS // max(1, len(groups)))
+    parts = []
+    for _, own in table.groupby("group", sort=False):
+        values = np.sort(own["estimate"].dropna().to_numpy(float))
+        if len(values) > most:
+            values = values[np.linspace(0, len(values) - 1, most).round().astype(int)]
+        edges = np.histogram_bin_edges(values, bins="auto") if len(values) else np.array([0.0, 1])
+        cell = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+        counts = np.bincount(cell, minlength=len(edges) - 1)
+        # Golden-ratio steps spread the points of a cell evenly, the same every time.
+        spread = (np.arange(len(values)) * 0.6180339887498949) % 1.0 - 0.5
+        offset = 1.5 * spread * counts[cell] / max(1, counts.max())
+        group = str(own["group"].iloc[0])
+        parts.append(pd.DataFrame({"group": group, "estimate": values, "offset": offset}))
+    return pd.concat(parts, ignore_index=True)
