@@ -100,7 +100,7 @@ def test_an_earlier_result_is_replaced_and_failures_are_told(study, tmp_path, mo
     import immunostat.study.run as runs
     from immunostat.study.result import Result
 
-    def simulate(plan, *, threads, progress, catalog):
+    def simulate(plan, **options):
         return Result(plan.resolved(), run={"seed": 7, "failed": {"step too small": 2}})
 
     monkeypatch.setattr(runs, "run", simulate)

@@ -143,7 +143,7 @@ def run(
         raise typer.Exit(Exit.INTERRUPTED) from None
     page.write(results.open_result(folder), folder)
     _remove_chunks(chunks)
-    for name in answer.run["remade"]:
+    for name in answer.run.get("remade", ()):
         message(f"chunk {name} was damaged and has been made again")
     if not quiet:
         _summary(answer, plan)
