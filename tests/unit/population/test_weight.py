@@ -170,7 +170,7 @@ def test_impossible_targets_are_refused_by_name() -> None:
         weight(POOL[:, :1], [Target("age", 50.0, 1.0)])
     rare = np.zeros((100, 1))
     rare[:2] = 1.0
-    with pytest.raises(InputError, match="'response' stays .* off") as caught:
+    with pytest.raises(InputError, match=r"'response' stays .* off") as caught:
         weight(rare, [Target("response", 0.5)], most=10.0)
     assert "larger pool" in str(caught.value)
 
