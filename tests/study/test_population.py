@@ -89,7 +89,7 @@ def test_only_training_arms_are_targets(stored) -> None:
         if arm.role != "training"
     }
     named = [own["name"] for own in stored.card["targets"] if own["arm"]]
-    assert len(named) == 10
+    assert len(named) == 9
     assert not any(arm in name for name in named for arm in held_back)
 
 
