@@ -102,6 +102,17 @@ MEANINGS = {
     "SideEffectCard.output": "component that is graded",
     "core": "name of the core card",
     "trial_switch": "parameter that is 1 from randomization on",
+    "trial_states": "states that begin anew at randomization, also after an earlier treatment",
+    "trial_parameters": "parameters that are drawn for each trial of a patient by itself",
+    "parameter_correlations": "of normal scores of parameters in which patients differ, by the "
+    "names of this card or of the core's",
+    "readouts": "ranges of what an assessor without error would find, untreated",
+    "SpecialPopulationCard.condition": "in words, such as `age >= 65`; see "
+    "[Build a population](../how-to/build-a-population.md#who-may-enter)",
+    "baseline": "published baseline table, to which prevalence weights bring those who enter",
+    "BaselineCard.of": "a covariate or a component",
+    "BaselineCard.mean": "mean, or share of yes",
+    "BaselineCard.sd": "standard deviation; none for a share",
     "steady_state": "how the untreated disease is found",
     "duration": "how long the core is integrated alone",
     "anchors": "parameter to the output whose resting level it takes",

@@ -22,6 +22,7 @@ CARD_NOTES = {
     "drugs": ("Add a drug", "../how-to/add-a-drug.md"),
     "situations": ("Add a disease", "../how-to/add-a-disease.md"),
     "populations": ("Add a disease", "../how-to/add-a-disease.md#the-population-card"),
+    "special_populations": ("Build a population", "../how-to/build-a-population.md"),
     "side_effects": ("Add a side effect", "../how-to/add-a-side-effect.md"),
 }
 
@@ -146,11 +147,18 @@ def command_line() -> str:
         return f"```text\n{text.strip()}\n```"
 
     names = [info.name for info in app.registered_commands if not info.hidden and info.name]
+    groups = [
+        (str(group.name), str(info.name))
+        for group in app.registered_groups
+        if group.name and group.typer_instance
+        for info in group.typer_instance.registered_commands
+    ]
     return page(
         "# Command line",
         "Exit codes stand in [Start](../start.md#exit-codes).",
         shown(),
         *(f"## {name}\n\n{shown(name)}" for name in names),
+        *(f"## {group} {name}\n\n{shown(group, name)}" for group, name in groups),
     )
 
 

@@ -10,10 +10,16 @@ if TYPE_CHECKING:
     from immunostat.engine.nonmem import read_events
     from immunostat.model.antimony import load_model
     from immunostat.report import figures
+    from immunostat.study.population_build import build_population
     from immunostat.study.result import Result, open_result
     from immunostat.study.result import write as write_result
     from immunostat.study.run import run
     from immunostat.study.simple import simulate
+    from immunostat.study.stored_population import (
+        StoredPopulation,
+        open_population,
+        write_population,
+    )
     from immunostat.study.study import Study, read_study
 
 #: Public names and where they live; each is imported when first used, so that a command line that
@@ -29,6 +35,10 @@ _PLACES = {
     "write_result": "immunostat.study.result",
     "run": "immunostat.study.run",
     "simulate": "immunostat.study.simple",
+    "StoredPopulation": "immunostat.study.stored_population",
+    "build_population": "immunostat.study.population_build",
+    "open_population": "immunostat.study.stored_population",
+    "write_population": "immunostat.study.stored_population",
     "Study": "immunostat.study.study",
     "read_study": "immunostat.study.study",
 }
@@ -36,15 +46,19 @@ _PLACES = {
 __all__ = [
     "Result",
     "Solution",
+    "StoredPopulation",
     "Study",
+    "build_population",
     "figures",
     "load_model",
+    "open_population",
     "open_result",
     "read_events",
     "read_study",
     "run",
     "simulate",
     "solve",
+    "write_population",
     "write_result",
 ]
 

@@ -157,6 +157,8 @@ class SituationCard(Card):
     trial_switch: Name | None = None
     #: States that begin anew at randomization, whatever went before.
     trial_states: tuple[Name, ...] = ()
+    #: Parameters that belong to a patient in one trial and not to the patient.
+    trial_parameters: tuple[Name, ...] = ()
     steady_state: SteadyStateCard
     from_covariates: dict[Name, Name] = Field(default_factory=dict)
     parameters: dict[Name, ModelParameterCard]
@@ -174,6 +176,10 @@ class SituationCard(Card):
                 raise ValueError(
                     f"steady_state.readouts: no component '{range_.component}'; {remedy}"
                 )
+        for name in self.trial_parameters:
+            if name not in self.parameters:
+                remedy = near_matches(name, self.parameters)
+                raise ValueError(f"trial_parameters: no parameter '{name}'; {remedy}")
         for pair in self.parameter_correlations:
             if pair.of[0] == pair.of[1]:
                 raise ValueError(f"parameter_correlations: '{pair.of[0]}' is named twice")

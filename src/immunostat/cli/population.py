@@ -20,7 +20,7 @@ from immunostat.cli.printing import (
     print_json,
     print_table,
 )
-from immunostat.cli.studies import _progress
+from immunostat.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from immunostat.catalog.lookup import Catalog
@@ -108,7 +108,7 @@ def build(
     known = catalog.situation(situation).name
     folder = output or Path("populations") / population_name(catalog, known, population)
     refuse_foreign(folder)
-    with _progress(quiet) as progress:
+    with progress_bar(quiet) as progress:
         stored = build_population(
             known,
             population,

@@ -412,9 +412,9 @@ def _accepted(
     if uniforms is None or np.shape(uniforms) != (len(values),):
         raise ShapeError("accept-reject needs a number in (0, 1) for each patient")
     chance = np.asarray(uniforms, dtype=np.float64)
-    columns, allowed, _ = constraints(values, targets)
+    columns, _, _ = constraints(values, targets)
+    spread = np.maximum(columns.std(axis=0), 1e-300)
     ratio = _density_ratio(values, targets)
-
     best, fewest_missed = None, np.inf
     # Who is accepted depends on the ratio at which acceptance is certain: a low one keeps many
     # patients and some bias, a high one few. The one whose patients are nearest the targets wins.
@@ -422,11 +422,9 @@ def _accepted(
         is_in = chance < ratio / level
         if not is_in.any():
             continue
-        off = columns[is_in].mean(axis=0) / np.maximum(allowed, 1e-12)
+        off = columns[is_in].mean(axis=0) / spread
         # Chance alone moves a mean by its standard error; fewer patients pay for it here.
-        missed = (
-            float((off**2).mean()) + float(np.mean((1 / allowed.clip(1e-12)) ** 2)) / is_in.sum()
-        )
+        missed = float((off**2).mean()) + 1.0 / int(is_in.sum())
         if missed < fewest_missed:
             best, fewest_missed = is_in, missed
     assert best is not None  # the quantile 0.5 accepts all whose ratio lies above it
@@ -469,7 +467,9 @@ def _grown(values: FloatArray, targets: Sequence[Target], size: int) -> FloatArr
     if not 0 < size <= n:
         raise InputError(f"cannot select {size} of {n} patients", remedy=f"select 1 to {n}")
     columns, allowed, _ = constraints(values, targets)
-    columns = columns / np.maximum(allowed, 1e-12)
+    # A miss is counted in tolerances; where none is allowed, in the finest that another has.
+    finest = float(allowed[allowed > 0].min(initial=1.0))
+    columns = columns / np.where(allowed > 0, allowed, finest)
     lengths = (columns**2).sum(axis=1)
     total = np.zeros(columns.shape[1])
     is_free = np.ones(n, dtype=bool)

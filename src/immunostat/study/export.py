@@ -12,12 +12,11 @@ from immunostat.base.facts import Fact
 from immunostat.base.sources import cite
 from immunostat.catalog.cards import FactKeys
 from immunostat.catalog.lookup import Catalog
-from immunostat.engine.problem import Action, Event, Tolerance
+from immunostat.engine.problem import Action, Event
 from immunostat.model.sbml_writer import INPUT, Change, Remark, write_sbml
-from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly, assemble
-from immunostat.study.cohort import Cohort, Recruitment, columns_of, draw_cohort
-from immunostat.study.outputs import outputs_of
-from immunostat.study.plan import ABSOLUTE_TOLERANCE, drugs_in_start
+from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly
+from immunostat.study.cohort import Cohort, columns_of, draw_cohort
+from immunostat.study.plan import prepare
 from immunostat.study.study import Study
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.schedule import events
@@ -82,31 +81,16 @@ def export_sbml(
         The study has no such patient.
     """
     chosen = _arm(study, arm)
-    situation = catalog.situation(study.situation)
-    core = catalog.core(situation.core)
-    population = catalog.population(study.population.name)
-    in_start = drugs_in_start(study, population)
-    drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
-    assembly = assemble(catalog, situation, drugs)
-    side_effects = tuple(catalog.side_effect(name) for name in study.side_effects)
-    outputs = outputs_of(core, situation, drugs, side_effects, assembly)
-    recruitment = Recruitment(
-        assembly,
-        situation,
-        population,
-        drugs,
-        tuple(output.name for output in outputs),
-        study.population.seed,
-        Tolerance(study.relative_tolerance, ABSOLUTE_TOLERANCE),
-    )
+    plan = prepare(study, catalog)
+    assembly = plan.assembly
     if patient is not None and not 0 <= patient < study.population.n_patients:
         raise InputError(
             f"the study has patients 0 to {study.population.n_patients - 1}, not {patient}"
         )
     n_wanted = LOOKED_AT if patient is None else patient + 1
-    cohort = draw_cohort(recruitment, min(n_wanted, study.population.n_patients))
+    cohort = draw_cohort(plan.recruitment(), min(n_wanted, study.population.n_patients))
     own = _most_typical(cohort) if patient is None else patient
-    regimens = [r for r in study.regimens(chosen) if r.drug.name not in in_start]
+    regimens = plan.regimens(chosen)
     covariates = columns_of(cohort.covariates)
     doses = events(
         regimens,
@@ -127,7 +111,7 @@ def export_sbml(
         assembly.sbml,
         values,
         _changes(doses) if with_doses else (),
-        dict(_remarks(catalog, study, assembly, drugs)),
+        dict(_remarks(catalog, study, assembly, plan.drugs)),
         study.title or study.situation,
         _notes(study, chosen, own, with_doses),
     )

@@ -126,6 +126,8 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
     core = catalog.core(situation.core)
     side_effects = tuple(catalog.side_effect(name) for name in study.side_effects)
     population = catalog.population(study.population.name)
+    if study.population.prior is not None:
+        study.population.prior.check(situation)
     in_start = drugs_in_start(study, population)
     drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
     assembly = assemble(catalog, situation, drugs)

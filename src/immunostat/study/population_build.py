@@ -20,6 +20,7 @@ from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.engine.problem import IntArray
 from immunostat.model.system import FloatArray
+from immunostat.outcomes.endpoints import Observations, evaluate
 from immunostat.population.sampling import Sampling
 from immunostat.population.weight import (
     DEFAULT_MOST,
@@ -37,7 +38,6 @@ from immunostat.study.cohort import (
     refuse_criteria,
     take,
 )
-from immunostat.study.harvest import endpoint_values
 from immunostat.study.plan import Plan, prepare
 from immunostat.study.population_targets import (
     Wanted,
@@ -53,7 +53,8 @@ from immunostat.study.screening import (
     baseline_values,
     rejection_table,
 )
-from immunostat.study.simulation import simulate_cohort
+from immunostat.study.simulation import Simulation, simulate_cohort
+from immunostat.study.specs import endpoint_spec
 from immunostat.study.stored_population import (
     COVARIATE,
     ENTERED,
@@ -72,6 +73,9 @@ DEFAULT_SIZE = 5000
 
 #: Effective sample size that weights must leave, as a share of the patients who are weighted.
 LEAST_EFFECTIVE = 0.2
+
+#: Draws of the errors of visits over which the chance of a response is averaged.
+DRAWS = 16
 
 #: Candidates that are examined at a time.
 BLOCK = 2048
@@ -299,9 +303,9 @@ def target_values(
         **columns_of(take(pool.patients, pool.entered).covariates),
         **{name: values[pool.entered] for name, values in pool.readouts.items()},
     }
+    arms = {own.arm for own in wanted if own.arm}
     responses: dict[tuple[str, str], FloatArray] = {}
-    visits = np.asarray(plan.study.visits_day)
-    if any(own.arm for own in wanted):
+    if arms:
         n_courses = len(plan.arms) * len(pool.entered)
         simulation = simulate_cohort(
             plan,
@@ -309,21 +313,54 @@ def target_values(
             threads,
             lambda done: tell(done, n_courses, "training arms"),
         )
-        responses = {
-            (arm, name): values
-            for arm in simulation.plan.study.arms
-            for name, values in endpoint_values(simulation.plan, simulation.visits[arm]).items()
-        }
+        responses = response_chances(simulation, wanted)
+    visits = np.asarray(plan.study.visits_day)
     table = np.empty((len(pool.entered), len(wanted)))
     for j, own in enumerate(wanted):
         if own.arm:
-            values = responses[own.arm, own.column]
             visit = int(np.argmin(np.abs(visits - own.day)))
-            # A patient without a value counts as a non-responder, as in the trials.
-            table[:, j] = np.nan_to_num(values[:, visit], nan=0.0)
+            table[:, j] = responses[own.arm, own.column][:, visit]
         else:
             table[:, j] = columns[own.column]
     return table
+
+
+def response_chances(
+    simulation: Simulation, wanted: list[Wanted]
+) -> dict[tuple[str, str], FloatArray]:
+    """Chance of each response over the errors of the visits after baseline.
+
+    Weights are of patients, and a patient who is drawn into a trial meets other errors there: to
+    weight by the response under one draw of errors would in part be to weight by those. The
+    baseline keeps its errors, by which he entered.
+
+    Returns
+    -------
+    By arm and endpoint; a patient without a value counts as a non-responder, as in trials. Each
+    (patient, visit).
+    """
+    plan, numbers = simulation.plan, simulation.cohort.numbers
+    components = plan.situation.components
+    units = {n: "1" if own.unit == "joints" else own.unit for n, own in components.items()}
+    chances: dict[tuple[str, str], FloatArray] = {}
+    for arm in dict.fromkeys(own.arm for own in wanted if own.arm):
+        true = {
+            own.output: simulation.values(arm, own.output)[:, simulation.visit_index]
+            for own in components.values()
+        }
+        names = list(dict.fromkeys(own.column for own in wanted if own.arm == arm))
+        for draw in range(DRAWS):
+            seen = observe(
+                components, true, numbers, plan.study.population.seed, f"visit error {draw} of"
+            )
+            for name, values in seen.items():
+                values[:, 0] = simulation.visits[arm][name][:, 0]
+            observations = Observations(np.asarray(plan.study.visits_day), seen, units)
+            for name in names:
+                spec = endpoint_spec(name, plan.situation.endpoints[name], "1")
+                answer = np.nan_to_num(evaluate(spec, observations), nan=0.0) / DRAWS
+                chances[arm, name] = chances.get((arm, name), 0.0) + answer
+    return chances
 
 
 def weigh_pool(

@@ -80,7 +80,8 @@ def responses_wanted(
 
     Returns
     -------
-    What is wanted, and regimen lines by arm of a study. Arms with the same regimen are one arm.
+    What is wanted, and regimen lines by arm of a study. Of an arm's visits, the first with a
+    printed response is used. Arms with the same regimen are one arm.
     """
     found: list[Wanted] = []
     arms: dict[str, list[str]] = {}
@@ -93,9 +94,17 @@ def responses_wanted(
                 continue
             line = arm.regimen if arm.regimen.startswith(arm.drug) else f"{arm.drug} {arm.regimen}"
             own = BACKGROUND_ARM if arm.drug == "placebo" else line
-            for result in arm.results:
-                endpoint = situation.endpoints.get(result.endpoint)
-                if endpoint is None or not KINDS[endpoint.kind].is_binary or not result.checked:
+            usable = [
+                result
+                for result in arm.results
+                if result.checked
+                and result.endpoint in situation.endpoints
+                and KINDS[situation.endpoints[result.endpoint].kind].is_binary
+            ]
+            for result in usable:
+                # Later visits count as non-responders those who have left by then: weights of
+                # patients who all stay would have to find patients who relapse instead.
+                if result.week > min(other.week for other in usable):
                     continue
                 share = result.value / 100.0 if result.unit == "%" else result.value
                 label = f"{result.endpoint} of {trial.name} {arm.name}, week {result.week:g}"

@@ -3,9 +3,10 @@
 The treatment begins at the untreated steady state, `Prior.duration_day` + `Prior.washout_day`
 before randomization. Its start and end are visits with errors of their own. It is a treatment
 period like a trial's: expectation, attention and the drift of the disease act in it too, so that a
-drug without any effect fails as often as placebo does. At randomization the states that belong to
-a trial (`SituationCard.trial_states`) begin anew, since a new trial raises expectations anew; all
-other states, what is left of the drug among them, go on from where they are. The levels at which a
+drug without any effect fails as often as placebo does. What belongs to one trial is drawn for the
+run-in by itself (`SituationCard.trial_parameters`) and begins anew at randomization
+(`SituationCard.trial_states`), since a new trial raises expectations anew; all other states, what
+is left of the drug among them, go on from where they are. The levels at which a
 patient's untreated disease rests stay what they are: the new trial meets the same disease, partly
 treated. An infusion that is still running at randomization ends there.
 """
@@ -16,11 +17,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from immunostat.base import streams
 from immunostat.base.errors import InputError
 from immunostat.engine.problem import EnsembleProblem, Schedule
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import Observations, evaluate
+from immunostat.study.assemble import DISEASE
+from immunostat.study.candidates import individual_parameter
 from immunostat.study.recruitment import Cohort, Prior, Recruitment, columns_of
 from immunostat.study.screening import PRIOR, Findings, entry, observe
 from immunostat.study.specs import endpoint_spec
@@ -57,7 +61,7 @@ def run_in(recruitment: Recruitment, prior: Prior, candidates: Cohort) -> tuple[
     times = np.unique([start, -prior.washout_day, 0.0])
     problem = EnsembleProblem(
         recruitment.assembly.system,
-        candidates.parameters,
+        run_in_parameters(recruitment, candidates),
         _shifted(_schedule(recruitment, prior, candidates), start),
         times,
         recruitment.outputs,
@@ -87,6 +91,20 @@ def run_in(recruitment: Recruitment, prior: Prior, candidates: Cohort) -> tuple[
     findings.add(f"responded to {prior.name}", PRIOR, solved & responded)
     states = carried_over(recruitment, treated.final_states)
     return replace(candidates, initial_states=states), findings
+
+
+def run_in_parameters(recruitment: Recruitment, candidates: Cohort) -> FloatArray:
+    """Parameters of candidates during the run-in: those of a trial are drawn for it by itself."""
+    situation, system = recruitment.situation, recruitment.assembly.system
+    columns = columns_of(candidates.covariates)
+    table = candidates.parameters.copy()
+    for name in situation.trial_parameters:
+        own = f"{DISEASE}_{name}"
+        scores = streams.normal(recruitment.seed, f"run-in parameter {name}", candidates.numbers)
+        card = situation.parameters[name]
+        values = individual_parameter(card, columns, scores[:, 0], len(table))
+        table[:, system.parameters.index(own)] = values * recruitment.factors.get(own, 1.0)
+    return table
 
 
 def carried_over(recruitment: Recruitment, states: FloatArray) -> FloatArray:

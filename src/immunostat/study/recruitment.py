@@ -164,6 +164,15 @@ class Recruitment:
     eligibility: Condition | None = None
     prior: Prior | None = None
 
+    def __post_init__(self) -> None:
+        own = (self.situation.name, self.population.name)
+        if self.stored is not None and (self.stored.situation, self.stored.population) != own:
+            raise InputError(
+                f"the stored population is '{self.stored.population}' of '{self.stored.situation}',"
+                f" not '{own[1]}' of '{own[0]}'",
+                remedy=f"build one: immunostat population build {own[0]} --population {own[1]}",
+            )
+
 
 def take(cohort: Cohort, index: IntArray) -> Cohort:
     """Some patients of a cohort."""

@@ -239,7 +239,7 @@ def eligible_covariates(recruitment: Recruitment, covariates: pd.DataFrame) -> F
     columns = columns_of(covariates)
     for own in recruitment.eligibility.comparisons if recruitment.eligibility else ():
         if own.name in columns and own.name not in recruitment.situation.components:
-            findings.add(f"not {own}", ENTRY, ~Condition((own,)).holds(columns))
+            findings.add(f"does not meet {own}", ENTRY, ~Condition((own,)).holds(columns))
     return findings
 
 
@@ -253,4 +253,4 @@ def eligible_readouts(
     first = {name: values[:, 0] for name, values in observed.items()}
     for own in recruitment.eligibility.comparisons if recruitment.eligibility else ():
         if own.name in first:
-            findings.add(f"not {own}", ENTRY, among & ~Condition((own,)).holds(first))
+            findings.add(f"does not meet {own}", ENTRY, among & ~Condition((own,)).holds(first))

@@ -28,6 +28,7 @@ from immunostat.study.file import (
     StudyFile,
 )
 from immunostat.study.recruitment import Prior
+from immunostat.study.stored_population import open_population
 from immunostat.study.trial_parts import Analysis, Design, Names, PartReader
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
@@ -205,7 +206,8 @@ class _Checker:
         situation = self.catalog.situation(self.situation())
         names = self.catalog.populations(situation.name)
         path: tuple[str | int, ...] = ("population", "name")
-        name = self.named(path, names, part.name, f"population of {situation.name}")
+        given = part.name or (open_population(part.stored).population if part.stored else "")
+        name = self.named(path, names, given, f"population of {situation.name}")
         card = self.catalog.population(name)
         wanted = None
         if part.eligibility:
@@ -377,22 +379,22 @@ class _Checker:
     def reader(self, arms: Mapping[str, Any], side_effects: Sequence[str]) -> PartReader:
         """Reader of the parts that make a trial."""
         situation = self.catalog.situation(self.situation())
-        population = self.population_part()
-        covariates = {}
-        if population.name in self.catalog.populations():
-            card = self.catalog.population(population.name)
-            covariates = {name: own.unit for name, own in card.covariates.items()}
+        card = self.catalog.population(self.population().name)
+        covariates = {name: own.unit for name, own in card.covariates.items()}
         components = {name: own.unit for name, own in situation.components.items()}
         endpoints = {
             name: components[own.component] if own.component else "1"
             for name, own in situation.endpoints.items()
         }
         drugs = [regimen.drug.name for own in arms.values() for regimen in own]
+        graded = frozenset(
+            name for name in side_effects if self.catalog.side_effect(name).kind != "event"
+        )
         return PartReader(
             self.document.place,
             self.days,
             self.regimen,
-            Names({**endpoints, **components}, covariates, tuple(side_effects)),
+            Names({**endpoints, **components}, covariates, tuple(side_effects), graded),
             tuple(arms),
             tuple(dict.fromkeys(drugs)),
         )

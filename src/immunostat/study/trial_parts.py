@@ -93,11 +93,12 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Names:
-    """What conditions of a study can look at: units by name."""
+    """What conditions of a study can look at: units by name; which side effects have grades."""
 
     visits: Mapping[str, str]
     covariates: Mapping[str, str]
     side_effects: tuple[str, ...]
+    graded: frozenset[str] = frozenset()
 
     @property
     def at_visits(self) -> dict[str, str]:
@@ -215,7 +216,8 @@ class PartReader:
         for name, probability in part.side_effects.items():
             known = self.names.side_effects
             own = self.named(name, known, ("dropout", "side_effects", name), "side effect")
-            causes.append(SideEffectDropout(own, probability, SEVERE_GRADE))
+            grade = SEVERE_GRADE if own in self.names.graded else 0.0
+            causes.append(SideEffectDropout(own, probability, grade))
         return tuple(causes)
 
     def _background(self, words: str) -> BackgroundDropout:
