@@ -381,6 +381,34 @@ def _baseline(spec: EndpointSpec, values: FloatArray, observations: Observations
     return values[:, visit : visit + 1]
 
 
+def baseline_values(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Value that an endpoint reads (not its change), at baseline: what ANCOVA adjusts for.
+
+    Parameters
+    ----------
+    spec
+        The endpoint; one of another endpoint reads that endpoint's own baseline.
+    observations
+        What was observed in one arm.
+
+    Returns
+    -------
+    In the unit of the component or score. Shape (patient,).
+
+    Raises
+    ------
+    RangeError
+        There is no visit at baseline.
+
+    Source
+    ------
+    "definition"
+    """
+    while spec.of is not None:
+        spec = spec.of
+    return _baseline(spec, _value(spec, observations), observations)[:, 0]
+
+
 def visit_at(spec: EndpointSpec, day: float, times: FloatArray) -> int:
     """Index of the visit at a time."""
     found = np.flatnonzero(np.abs(times - day) <= _SAME_DAY)
