@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -371,7 +372,7 @@ class _Walk:
             self.nodes, self.mass = np.zeros(1), np.zeros(1)
         else:
             count = int(np.clip(_NODES_PER_SD * (high - low) / step, _LEAST_NODES, _MOST_NODES))
-            x, weight = np.polynomial.legendre.leggauss(count)
+            x, weight = _nodes(-(-count // 32) * 32)
             self.nodes = low + (high - low) * (x + 1) / 2
             gap = (self.nodes[:, None] - center[None, :]) / step
             density = np.exp(-0.5 * gap**2) / (step * math.sqrt(2 * math.pi))
@@ -384,15 +385,25 @@ class _Walk:
         return np.asarray(self.nodes + self.drift * (time - self.time))
 
 
+@lru_cache(maxsize=64)
+def _nodes(count: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights of the Gauss-Legendre rule on -1 to 1."""
+    x, weight = np.polynomial.legendre.leggauss(count)
+    return np.asarray(x), np.asarray(weight)
+
+
 def _constant(times: FloatArray, form: FloatArray, alpha: float, sides: int) -> float:
     """Factor of a form of critical values that spends the level in all."""
     from scipy.optimize import brentq
+    from scipy.special import ndtri
 
     def excess(factor: float) -> float:
         lower = -factor * form if sides == 2 else None
         return float(crossing_probabilities(times, factor * form, lower).sum()) - alpha
 
-    return float(brentq(excess, 1e-3, 20.0, xtol=1e-10))
+    # between one look alone and Bonferroni's bound, as no form lies below that of the last look
+    least, most = (float(-ndtri(alpha / sides / looks)) for looks in (1, len(times)))
+    return least if len(times) == 1 else float(brentq(excess, least, most, xtol=1e-10))
 
 
 def _spent(times: FloatArray, spend: Callable[[float], float], sides: int) -> FloatArray:
