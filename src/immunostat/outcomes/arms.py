@@ -18,7 +18,7 @@ from immunostat.outcomes.multiplicity import Adjustment, adjusted_p
 from immunostat.outcomes.rates import event_rates
 from immunostat.outcomes.repeated import repeated_measures
 from immunostat.outcomes.statistics import Estimate
-from immunostat.outcomes.summary import pooled_events
+from immunostat.outcomes.summary import pooled_events, statistic_of
 from immunostat.outcomes.visit_courses import Missing, imputed
 
 #: Measures that can be asked for, by the statistic of the endpoint; the first are made unasked.
@@ -126,7 +126,7 @@ def compare_arms(
     for own in (arm, versus):
         if own.values.ndim != 2 or own.values.shape[1] != len(times):
             raise ShapeError(f"values of shape {own.values.shape} for {len(times)} visits")
-    statistic = spec.statistic or KINDS[spec.kind].statistic
+    statistic = statistic_of(spec)
     chosen = _chosen(spec, statistic, measures, arm.covariates is not None)
     if spec.time_day is None:
         visits = np.flatnonzero(times > spec.baseline_day + _SAME_DAY).tolist()

@@ -140,6 +140,11 @@ class EndpointSpec:
                     f"endpoint '{self.name}': unknown {what} '{value}'",
                     remedy=near_matches(value, table),
                 )
+        if self.statistic == "incidence" and KINDS[self.kind].statistic != "incidence":
+            raise InputError(
+                f"endpoint '{self.name}' of kind '{self.kind}' has no incidence",
+                remedy="use an endpoint of kind 'time_to_event' of it",
+            )
         if KINDS[self.kind].needs_level and self.level is None:
             raise InputError(f"endpoint '{self.name}' of kind '{self.kind}' needs a level")
 

@@ -62,12 +62,12 @@ def summarize(
     Non-responder imputation as in the trials that the package compares with; intervals in
     `statistics`.
     """
-    if _statistic(spec) == "incidence":
+    if statistic_of(spec) == "incidence":
         return _incidence_rows(spec, values, times, arm, confidence)
     rows = []
     for visit in _visits(spec, values, times):
         used, n_missing = _used(spec, values[:, visit])
-        found = FUNCTIONS[_statistic(spec)](spec, used, confidence)
+        found = FUNCTIONS[statistic_of(spec)](spec, used, confidence)
         rows.append(_row(spec, arm, float(times[visit]), found, n_missing))
     return rows
 
@@ -107,7 +107,7 @@ def compare(
     See `comparisons`.
     """
     rows = []
-    if _statistic(spec) == "incidence":
+    if statistic_of(spec) == "incidence":
         pooled, is_treated = pooled_events(values, other_values, times, spec.baseline_day)
         for visit in _visits(spec, values, times):
             day = float(times[visit])
@@ -126,7 +126,7 @@ def compare(
     for visit in _visits(spec, values, times):
         used, n_missing = _used(spec, values[:, visit])
         other, other_missing = _used(spec, other_values[:, visit])
-        if _statistic(spec) == "proportion":
+        if statistic_of(spec) == "proportion":
             a, b = (_responders(spec, x) for x in (used, other))
             found = comparisons.proportion_difference(*a, *b, confidence)
         else:
@@ -219,9 +219,24 @@ def _responders(spec: EndpointSpec, values: FloatArray) -> tuple[int, int]:
     return int(np.sum(kept >= threshold)), n
 
 
-def _statistic(spec: EndpointSpec) -> str:
-    """The endpoint's statistic, or that of its kind."""
-    return spec.statistic or KINDS[spec.kind].statistic
+def statistic_of(spec: EndpointSpec) -> str:
+    """The endpoint's statistic, or that of its kind; a time to event has only its own.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+
+    Returns
+    -------
+    One of `endpoints.STATISTICS`.
+
+    Source
+    ------
+    "definition"
+    """
+    own = KINDS[spec.kind].statistic
+    return own if own == "incidence" else spec.statistic or own
 
 
 def _row(
@@ -229,9 +244,9 @@ def _row(
 ) -> SummaryRow:
     """Row of an estimate."""
     how = "missing counted as non-responders" if KINDS[spec.kind].is_binary else "observed cases"
-    if _statistic(spec) == "incidence":
+    if statistic_of(spec) == "incidence":
         how = "censored at the last visit seen"
-    unit = "1" if _statistic(spec) in ("proportion", "incidence") else spec.unit
+    unit = "1" if statistic_of(spec) in ("proportion", "incidence") else spec.unit
     return SummaryRow(
         arm,
         spec.name,

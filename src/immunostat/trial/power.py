@@ -198,6 +198,39 @@ def analyzed(
     return Replicates(difference, difference - half, difference + half, 2 * tail, z)
 
 
+def at_looks(
+    values: npt.ArrayLike,
+    other_values: npt.ArrayLike,
+    how: Analysis | str,
+    fractions: npt.ArrayLike,
+) -> tuple[FloatArray, IntArray]:
+    """Test statistics of replicate trials at interim looks, for `interim.monitored`.
+
+    Parameters
+    ----------
+    values, other_values, how
+        See `analyzed`; patients in the order in which they enter.
+    fractions
+        Share of the patients at each look, ascending to 1. Shape (look,).
+
+    Returns
+    -------
+    z at each look, of shape (replicate, look), and patients of both arms at each look, of shape
+    (look,). The share of the patients is rounded up in each arm.
+
+    Source
+    ------
+    "definition"
+    """
+    x, y = (np.asarray(own, dtype=np.float64) for own in (values, other_values))
+    statistic, sizes = [], []
+    for fraction in np.asarray(fractions, dtype=np.float64):
+        n, m = (math.ceil(fraction * own.shape[1] - 1e-9) for own in (x, y))
+        statistic.append(analyzed(x[:, :n], y[:, :m], how).z)
+        sizes.append(n + m)
+    return np.stack(statistic, axis=1), np.array(sizes, dtype=np.int64)
+
+
 def performance(
     replicates: Replicates,
     truth: float | None = None,

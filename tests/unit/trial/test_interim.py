@@ -17,6 +17,7 @@ from immunostat.trial.interim import (
     sequential_design,
     stopping_table,
 )
+from immunostat.trial.power import analyzed, at_looks, deal
 
 LOOKS = np.array([0.25, 0.5, 0.75, 1.0])
 
@@ -127,6 +128,18 @@ def test_a_look_that_could_not_be_tested_stops_nothing() -> None:
     stops = monitored(design, z)
     assert stops.look.tolist() == [2, 3]
     assert stops.reason.tolist() == ["efficacy", "end"]
+
+
+def test_looks_at_real_replicates_keep_the_level() -> None:
+    pool = np.random.default_rng(6).normal(size=4000)
+    rows, others = deal(4000, (100, 100), 4, np.arange(1500))
+    z, sizes = at_looks(pool[rows], pool[others], "means", [0.5, 1.0])
+    assert sizes.tolist() == [100, 200]
+    np.testing.assert_array_equal(z[:, 1], analyzed(pool[rows], pool[others], "means").z)
+    stops = monitored(sequential_design([0.5, 1.0], Boundary.POCOCK), z)
+    rejected = int(np.isin(stops.reason, ["efficacy", "harm"]).sum())
+    low, high = stats.binom.interval(0.999, 1500, 0.05)
+    assert low <= rejected <= high
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -131,8 +131,8 @@ def test_sample_size_intervals_contain_the_truth_as_often_as_they_say() -> None:
     for _ in range(60):
         found = find_sample_size(successes, 0.8, 4, 400)
         hits += found.low <= exact <= found.high
-    # the search chooses its sizes by what it saw, which costs a little: 92 % were measured
-    assert stats.binom.cdf(hits, 60, 0.92) > 1e-3
+    # the search chooses its sizes by what it saw, which costs a little: of 900 runs 94 % did
+    assert stats.binom.cdf(hits, 60, 0.94) > 1e-3
 
 
 def test_a_power_out_of_reach_or_reached_at_once_is_said() -> None:
