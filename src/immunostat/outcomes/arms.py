@@ -16,7 +16,7 @@ from immunostat.outcomes.adjusted import Tested, ancova
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec, level_of, visit_at
 from immunostat.outcomes.multiplicity import Adjustment, adjusted_p
 from immunostat.outcomes.rates import event_rates
-from immunostat.outcomes.repeated import repeated_measures
+from immunostat.outcomes.repeated import repeated_measures, usable_visits
 from immunostat.outcomes.statistics import Estimate
 from immunostat.outcomes.summary import pooled_events, statistic_of
 from immunostat.outcomes.visit_courses import Missing, imputed
@@ -323,19 +323,25 @@ def _repeated_rows(
     visits: Sequence[int],
     confidence: float,
 ) -> list[Comparison]:
-    """MMRM over all visits after baseline, of which the wanted ones are kept."""
+    """MMRM over all visits after baseline that can be used, of which the wanted ones are kept."""
     after = np.flatnonzero(times > spec.baseline_day + _SAME_DAY)
-    model = repeated_measures(
-        np.concatenate([own.values[:, after] for own in arms]),
-        _treated(*arms),
-        _stacked(arms[0].covariates, arms[1].covariates),
-        confidence,
-    )
-    note = "missing at random" if model.has_converged else "did not converge"
+    values = np.concatenate([own.values[:, after] for own in arms])
+    columns = _stacked(arms[0].covariates, arms[1].covariates)
+    is_known = np.ones(len(values), dtype=np.bool_)
+    if columns is not None:
+        is_known = np.all(~np.isnan(columns), axis=1)
+        columns = columns[is_known]
+    values, treated = values[is_known], _treated(*arms)[is_known]
+    usable = usable_visits(values, treated, 0 if columns is None else columns.shape[1])
+    lost = Estimate("MMRM difference", math.nan, math.nan, math.nan, 0, "MMRM")
+    found = {int(visit): (Tested(lost, math.nan), "too few values") for visit in [*after, *visits]}
+    if usable.any():
+        model = repeated_measures(values[:, usable], treated, columns, confidence)
+        note = "missing at random" if model.has_converged else "did not converge"
+        for visit, own in zip(after[usable], model.differences, strict=True):
+            found[int(visit)] = own, note
     return [
-        _row(spec, *arms, float(times[visit]), "MMRM difference", found, note)
-        for visit, found in zip(after, model.differences, strict=True)
-        if visit in visits
+        _row(spec, *arms, float(times[visit]), "MMRM difference", *found[visit]) for visit in visits
     ]
 
 

@@ -111,10 +111,17 @@ def repeated_measures(
     n_visits, n_columns = y.shape[1], z.shape[1]
     scale = _scales(y)
     patterns = _patterns(y / scale, z)
-    theta, deviance, has_converged = _maximum(patterns, n_visits, n_columns)
-    sigma = _covariance(theta, n_visits)
     n = int(np.sum(~np.isnan(y).all(axis=1)))
     method = f"MMRM, unstructured covariance, REML, Satterthwaite {100 * confidence:g} %"
+    try:
+        theta, deviance, has_converged = _maximum(patterns, n_visits, n_columns)
+    except np.linalg.LinAlgError:  # values without any spread have no likelihood
+        lost = Estimate("MMRM difference", math.nan, math.nan, math.nan, n, method)
+        nothing = np.full(n_visits, np.nan)
+        return RepeatedMeasures(
+            (Tested(lost, math.nan),) * n_visits, np.diag(nothing), nothing, math.nan, False
+        )
+    sigma = _covariance(theta, n_visits)
     place = np.arange(n_visits) * n_columns + 1  # coefficient of the arm at each visit
     fixed, inverse = _fixed(patterns, sigma, n_columns)
     freedom = _satterthwaite(patterns, theta, n_visits, n_columns, place)
@@ -131,6 +138,39 @@ def repeated_measures(
         differences.append(Tested(found, p))
     return RepeatedMeasures(
         tuple(differences), sigma * np.outer(scale, scale), freedom, deviance, has_converged
+    )
+
+
+def usable_visits(
+    values: npt.ArrayLike, is_treated: npt.ArrayLike, n_covariates: int = 0
+) -> npt.NDArray[np.bool_]:
+    """Visits at which both arms have values, and more in all than the model has columns.
+
+    Parameters
+    ----------
+    values, is_treated
+        See `repeated_measures`, of patients whose covariates are known.
+    n_covariates
+        Number of covariates.
+
+    Returns
+    -------
+    Shape (visit,).
+
+    Source
+    ------
+    "definition"
+    """
+    y = np.asarray(values, dtype=np.float64)
+    arm = np.asarray(is_treated, dtype=np.float64) > 0
+    return _is_enough(y, np.column_stack([arm, arm, np.zeros((len(arm), n_covariates))]))
+
+
+def _is_enough(y: FloatArray, z: FloatArray) -> npt.NDArray[np.bool_]:
+    """Visits with more values than columns, and some in each arm."""
+    is_seen, arm = ~np.isnan(y), z[:, 1] > 0
+    return np.asarray(
+        (is_seen.sum(axis=0) > z.shape[1]) & is_seen[arm].any(axis=0) & is_seen[~arm].any(axis=0)
     )
 
 
@@ -157,13 +197,12 @@ def _design(
             :, spread > 0
         ]
     z = np.column_stack([np.ones(len(y)), arm, columns])
-    for visit in range(y.shape[1]):
-        seen = ~np.isnan(y[:, visit])
-        if np.sum(seen) <= z.shape[1] or min(arm[seen].sum(), (1 - arm[seen]).sum()) < 1:
-            raise InputError(
-                f"visit {visit + 1} of those compared has too few values in an arm",
-                remedy="compare visits at which both arms were seen",
-            )
+    lacking = np.flatnonzero(~_is_enough(y, z))
+    if len(lacking):
+        raise InputError(
+            f"visit {lacking[0] + 1} of those compared has too few values in an arm",
+            remedy="compare visits at which both arms were seen",
+        )
     return y, z
 
 

@@ -13,6 +13,9 @@ from immunostat.base.errors import ShapeError
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.statistics import Estimate, z_quantile
 
+#: Two times are the same within this, day.
+_SAME_DAY = 1e-6
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -248,19 +251,22 @@ def incidence_at(
 
     Returns
     -------
-    Probability; the interval is that of the curve, and NaN until the first event.
+    Probability; NaN after the last patient was lost without the event. The interval is that of the
+    curve, and NaN where nobody or everybody has had the event.
 
     Source
     ------
     See `kaplan_meier`.
     """
-    curve = kaplan_meier(durations, is_event, confidence)
+    time, event = _paired(durations, is_event)
+    curve = kaplan_meier(time, event, confidence)
     place = max(int(np.searchsorted(curve.times, day, side="right")) - 1, 0)
     free, low, high = (float(x[place]) for x in (curve.estimate, curve.low, curve.high))
-    if free == 1.0:
+    if free > 0 and _is_past(time, day):
+        free = low = high = math.nan
+    if free in (0.0, 1.0):
         low = high = math.nan
-    n = int(np.size(np.asarray(durations)))
-    return Estimate("incidence", 1.0 - free, 1.0 - high, 1.0 - low, n, curve.method)
+    return Estimate("incidence", 1.0 - free, 1.0 - high, 1.0 - low, len(time), curve.method)
 
 
 def incidence_difference(
@@ -283,7 +289,7 @@ def incidence_difference(
 
     Returns
     -------
-    Difference of probabilities.
+    Difference of probabilities; NaN after the last patient of an arm was lost without the event.
 
     Source
     ------
@@ -332,8 +338,15 @@ def _incidence(time: FloatArray, event: FloatArray, day: float) -> tuple[float, 
     at_risk = len(time) - np.searchsorted(np.sort(time), times, side="left").astype(np.float64)
     free = float(np.prod(1.0 - died / at_risk))
     left = at_risk - died
+    if free > 0 and _is_past(time, day):
+        return math.nan, math.nan
     terms = np.divide(died, at_risk * left, out=np.zeros_like(died), where=left > 0)
     return 1.0 - free, free**2 * float(np.sum(terms))
+
+
+def _is_past(time: FloatArray, day: float) -> bool:
+    """Whether nobody was followed until a day."""
+    return bool(day > float(time.max(initial=-math.inf)) + _SAME_DAY)
 
 
 def _fitted_kaplan_meier(

@@ -81,6 +81,26 @@ def test_mmrm_is_offered_for_all_visits_at_once() -> None:
         assert one.estimate == pytest.approx(other.estimate, rel=1e-8)
 
 
+def test_data_that_say_nothing_give_no_number_and_no_crash() -> None:
+    constant, empty = np.zeros((20, 3)), np.full((20, 3), np.nan)
+    partly = X.copy()
+    partly[:, 1] = np.nan  # an arm that nobody saw at one visit
+    for x, y in ((constant, constant), (constant, empty), (empty, empty)):
+        rows = compare_arms(
+            CHANGE, arm("a", CHANGE, x), arm("b", CHANGE, y), DAYS, ["MMRM difference"]
+        )
+        assert [math.isnan(row.estimate) for row in rows] == [True, True]
+    rows = compare_arms(
+        CHANGE, arm("a", CHANGE, partly), arm("b", CHANGE, Y), DAYS, ["MMRM difference"]
+    )
+    assert [math.isnan(row.estimate) for row in rows] == [True, False]
+    assert "too few values" in rows[0].method
+    spec = EndpointSpec("event", "time_to_event", {"value": "x"})
+    lost = arm("a", spec, np.array([[0.0, 0.0, np.nan]] * 9))
+    row = compare_arms(spec, lost, arm("b", spec, np.zeros((9, 3))), DAYS)[-1]
+    assert math.isnan(row.estimate)  # nobody of an arm was followed so long
+
+
 def test_binary_endpoints_count_the_missing_as_failures_unless_told_otherwise() -> None:
     x = X.copy()
     x[:10, 2] = np.nan
