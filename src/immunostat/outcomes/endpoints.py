@@ -2,8 +2,8 @@
 
 A kind of endpoint is one function, registered in `KINDS`; a new kind is one function and one line.
 A missing value is NaN. Binary endpoints count a patient with a missing value, or whose integration
-failed, as a non-responder; continuous and graded ones use the observed cases. Both say so in
-`summary.SummaryRow.method` and count the missing.
+failed, as a non-responder; continuous and graded ones use the observed cases; a time to event is
+censored at the last visit. All say so in `summary.SummaryRow.method` and count the missing.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from immunostat.base.errors import (
     near_matches,
 )
 from immunostat.model.system import FloatArray
-from immunostat.outcomes import scores
+from immunostat.outcomes import myeloma, scores, visit_courses
 
 #: Names of the statistics by which an endpoint can be summarized (`summary` makes them).
-STATISTICS = ("proportion", "mean", "median", "geometric_mean")
+STATISTICS = ("proportion", "mean", "median", "geometric_mean", "incidence")
 
 #: Two times of visits are the same within this, day (rounding of weeks to days).
 _SAME_DAY = 1e-6
@@ -104,11 +104,18 @@ class EndpointSpec:
         For a graded count: whether low values are graded (counts) or high ones (enzymes).
     baseline_day
         Time of the visit with which later ones are compared, day.
+    of
+        Another endpoint whose values are read instead of a component: the time to ACR20, the area
+        under a change, the share whose best response is partial or better.
+    is_confirmed
+        Whether an event or a response must be seen at two consecutive visits.
+    detection_limit
+        For an IMWG response: M-protein below which the response is complete, g/L.
     """
 
     name: str
     kind: str
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, str] = field(default_factory=dict)
     score: str = ""
     level: float | None = None
     unit: str = "1"
@@ -118,6 +125,9 @@ class EndpointSpec:
     grades: Mapping[int, float] = field(default_factory=dict)
     is_low_bad: bool = True
     baseline_day: float = 0.0
+    of: EndpointSpec | None = None
+    is_confirmed: bool = False
+    detection_limit: float = 0.0
 
     def __post_init__(self) -> None:
         for value, table, what in (
@@ -130,6 +140,11 @@ class EndpointSpec:
                     f"endpoint '{self.name}': unknown {what} '{value}'",
                     remedy=near_matches(value, table),
                 )
+        if self.statistic == "incidence" and KINDS[self.kind].statistic != "incidence":
+            raise InputError(
+                f"endpoint '{self.name}' of kind '{self.kind}' has no incidence",
+                remedy="use an endpoint of kind 'time_to_event' of it",
+            )
         if KINDS[self.kind].needs_level and self.level is None:
             raise InputError(f"endpoint '{self.name}' of kind '{self.kind}' needs a level")
 
@@ -183,7 +198,9 @@ def evaluate(spec: EndpointSpec, observations: Observations) -> FloatArray:
 
 
 def _value(spec: EndpointSpec, observations: Observations) -> FloatArray:
-    """The component, or the score made of components."""
+    """The component, the score made of components, or the values of another endpoint."""
+    if spec.of is not None:
+        return evaluate(spec.of, observations)
     if not spec.score:
         return np.asarray(observations[_component(spec, "value")], dtype=np.float64)
     score = scores.SCORES[spec.score]
@@ -270,6 +287,52 @@ def _worst_grade(spec: EndpointSpec, observations: Observations) -> FloatArray:
     return np.asarray(np.fmax.accumulate(grades, axis=1))
 
 
+def _time_to_event(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Whether the value has been 1 at a visit after baseline, up to each visit."""
+    values = _value(spec, observations).copy()
+    before = observations.times <= spec.baseline_day + _SAME_DAY
+    values[:, before] = np.where(np.isnan(values[:, before]), np.nan, 0.0)
+    return visit_courses.has_happened(values, spec.is_confirmed)
+
+
+def _area(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Area under the value from baseline to each visit."""
+    return visit_courses.area(_value(spec, observations), observations.times, spec.baseline_day)
+
+
+def _average(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Average of the value over the time from baseline to each visit."""
+    return visit_courses.average(_value(spec, observations), observations.times, spec.baseline_day)
+
+
+def _lowest(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Lowest value after baseline, up to each visit."""
+    values = _value(spec, observations)
+    return visit_courses.extreme(values, observations.times, np.fmin, spec.baseline_day)
+
+
+def _highest(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Highest value after baseline, up to each visit."""
+    values = _value(spec, observations)
+    return visit_courses.extreme(values, observations.times, np.fmax, spec.baseline_day)
+
+
+def _imwg(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Category of response of myeloma at each visit; see `myeloma.Response`."""
+    values = _value(spec, observations)
+    if spec.of is None:
+        name = _component(spec, "value")
+        values = values * _factor(spec, name, observations, "g/L")
+    baseline = visit_at(spec, spec.baseline_day, observations.times)
+    return myeloma.imwg_response(values, baseline, spec.detection_limit, spec.is_confirmed)
+
+
+def _best_imwg(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Best category of response of myeloma up to each visit."""
+    baseline = visit_at(spec, spec.baseline_day, observations.times)
+    return myeloma.best_response(_imwg(spec, observations), baseline)
+
+
 #: Kinds of endpoints by name.
 KINDS: Mapping[str, Kind] = {
     "value": Kind(_value, False, "mean"),
@@ -284,6 +347,13 @@ KINDS: Mapping[str, Kind] = {
     "eular_response": Kind(_eular, True, "proportion", needs_level=True),
     "graded_count": Kind(_graded_count, False, "proportion", needs_level=True),
     "worst_grade": Kind(_worst_grade, False, "proportion", needs_level=True),
+    "time_to_event": Kind(_time_to_event, False, "incidence"),
+    "area": Kind(_area, False, "mean"),
+    "average": Kind(_average, False, "mean"),
+    "lowest": Kind(_lowest, False, "mean"),
+    "highest": Kind(_highest, False, "mean"),
+    "imwg_response": Kind(_imwg, False, "median"),
+    "best_imwg_response": Kind(_best_imwg, False, "median"),
 }
 
 
@@ -304,8 +374,8 @@ def _factor(spec: EndpointSpec, name: str, observations: Observations, wanted: s
         return 1.0
     if (given, wanted) not in scores.CONVERSIONS:
         raise UnitError(
-            f"endpoint '{spec.name}': component '{name}' has unit '{given}'; {spec.score} needs "
-            f"'{wanted}'"
+            f"endpoint '{spec.name}': component '{name}' has unit '{given}'; "
+            f"{spec.score or spec.kind} needs '{wanted}'"
         )
     return scores.CONVERSIONS[given, wanted]
 
@@ -314,6 +384,34 @@ def _baseline(spec: EndpointSpec, values: FloatArray, observations: Observations
     """Values at the baseline visit. Shape (patient, 1)."""
     visit = visit_at(spec, spec.baseline_day, observations.times)
     return values[:, visit : visit + 1]
+
+
+def baseline_values(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Value that an endpoint reads (not its change), at baseline: what ANCOVA adjusts for.
+
+    Parameters
+    ----------
+    spec
+        The endpoint; one of another endpoint reads that endpoint's own baseline.
+    observations
+        What was observed in one arm.
+
+    Returns
+    -------
+    In the unit of the component or score. Shape (patient,).
+
+    Raises
+    ------
+    RangeError
+        There is no visit at baseline.
+
+    Source
+    ------
+    "definition"
+    """
+    while spec.of is not None:
+        spec = spec.of
+    return _baseline(spec, _value(spec, observations), observations)[:, 0]
 
 
 def visit_at(spec: EndpointSpec, day: float, times: FloatArray) -> int:

@@ -369,6 +369,7 @@ SCORES: Mapping[str, Score] = {
 CONVERSIONS: Mapping[tuple[str, str], float] = {
     ("mg/L", "mg/dL"): 0.1,
     ("mg/dL", "mg/L"): 10.0,
+    ("g/dL", "g/L"): 10.0,
     ("mm", "cm"): 0.1,
     ("cm", "mm"): 10.0,
 }

@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from immunostat.base.errors import ShapeError
 from immunostat.model.system import FloatArray
-from immunostat.outcomes import comparisons, statistics
+from immunostat.outcomes import comparisons, statistics, survival
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec, level_of, visit_at
 from immunostat.outcomes.statistics import Estimate
+from immunostat.outcomes.visit_courses import TimeToEvent, time_to_event
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ def summarize(
     Non-responder imputation as in the trials that the package compares with; intervals in
     `statistics`.
     """
+    if statistic_of(spec) == "incidence":
+        return _incidence_rows(spec, values, times, arm, confidence)
     rows = []
     for visit in _visits(spec, values, times):
         used, n_missing = _used(spec, values[:, visit])
-        found = FUNCTIONS[_statistic(spec)](spec, used, confidence)
+        found = FUNCTIONS[statistic_of(spec)](spec, used, confidence)
         rows.append(_row(spec, arm, float(times[visit]), found, n_missing))
     return rows
 
@@ -94,24 +98,85 @@ def compare(
     Returns
     -------
     One row for `spec.time_day`, or one per visit: difference of proportions (Newcombe) for
-    proportions, of means (Welch) otherwise. Patients are taken as independent between arms, as in
-    a trial; the same virtual patients in both arms make the intervals too wide.
+    proportions, of shares by Kaplan-Meier for a time to event, of means (Welch) otherwise.
+    Patients are taken as independent between arms, as in a trial; the same virtual patients in
+    both arms make the intervals too wide.
 
     Source
     ------
     See `comparisons`.
     """
     rows = []
+    if statistic_of(spec) == "incidence":
+        pooled, is_treated = pooled_events(values, other_values, times, spec.baseline_day)
+        for visit in _visits(spec, values, times):
+            day = float(times[visit])
+            found = survival.incidence_difference(
+                pooled.durations,
+                pooled.is_event,
+                is_treated,
+                day - spec.baseline_day,
+                confidence,
+            )
+            n_missing = int(
+                np.isnan(values[:, visit]).sum() + np.isnan(other_values[:, visit]).sum()
+            )
+            rows.append(_row(spec, f"{arms[0]} - {arms[1]}", day, found, n_missing))
+        return rows
     for visit in _visits(spec, values, times):
         used, n_missing = _used(spec, values[:, visit])
         other, other_missing = _used(spec, other_values[:, visit])
-        if _statistic(spec) == "proportion":
+        if statistic_of(spec) == "proportion":
             a, b = (_responders(spec, x) for x in (used, other))
             found = comparisons.proportion_difference(*a, *b, confidence)
         else:
             found = comparisons.mean_difference(used, other, confidence)
         name = f"{arms[0]} - {arms[1]}"
         rows.append(_row(spec, name, float(times[visit]), found, n_missing + other_missing))
+    return rows
+
+
+def pooled_events(
+    values: FloatArray, other_values: FloatArray, times: FloatArray, start_day: float
+) -> tuple[TimeToEvent, npt.NDArray[np.bool_]]:
+    """Times to event of an arm and its comparator together, and who is of the arm.
+
+    Parameters
+    ----------
+    values, other_values
+        Values of a ``time_to_event`` endpoint. Shape (patient, visit).
+    times
+        Times of the visits, day. Shape (visit,).
+    start_day
+        Time from which durations count, day.
+
+    Returns
+    -------
+    First the patients of the arm, then those of the comparator.
+
+    Source
+    ------
+    "definition"
+    """
+    both = [time_to_event(own, times, start_day) for own in (values, other_values)]
+    durations = np.concatenate([own.durations for own in both])
+    is_event = np.concatenate([own.is_event for own in both])
+    is_treated = np.arange(len(durations)) < len(values)
+    return TimeToEvent(durations, is_event), is_treated
+
+
+def _incidence_rows(
+    spec: EndpointSpec, values: FloatArray, times: FloatArray, arm: str, confidence: float
+) -> list[SummaryRow]:
+    """Share with the event by each visit, by Kaplan-Meier."""
+    event = time_to_event(values, times, spec.baseline_day)
+    rows = []
+    for visit in _visits(spec, values, times):
+        day = float(times[visit])
+        found = survival.incidence_at(
+            event.durations, event.is_event, day - spec.baseline_day, confidence
+        )
+        rows.append(_row(spec, arm, day, found, int(np.sum(np.isnan(values[:, visit])))))
     return rows
 
 
@@ -154,18 +219,34 @@ def _responders(spec: EndpointSpec, values: FloatArray) -> tuple[int, int]:
     return int(np.sum(kept >= threshold)), n
 
 
-def _statistic(spec: EndpointSpec) -> str:
-    """The endpoint's statistic, or that of its kind."""
-    return spec.statistic or KINDS[spec.kind].statistic
+def statistic_of(spec: EndpointSpec) -> str:
+    """The endpoint's statistic, or that of its kind; a time to event has only its own.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+
+    Returns
+    -------
+    One of `endpoints.STATISTICS`.
+
+    Source
+    ------
+    "definition"
+    """
+    own = KINDS[spec.kind].statistic
+    return own if own == "incidence" else spec.statistic or own
 
 
 def _row(
     spec: EndpointSpec, arm: str, time_day: float, found: Estimate, n_missing: int
 ) -> SummaryRow:
     """Row of an estimate."""
-    is_imputed = KINDS[spec.kind].is_binary
-    how = "missing counted as non-responders" if is_imputed else "observed cases"
-    unit = "1" if _statistic(spec) == "proportion" else spec.unit
+    how = "missing counted as non-responders" if KINDS[spec.kind].is_binary else "observed cases"
+    if statistic_of(spec) == "incidence":
+        how = "censored at the last visit seen"
+    unit = "1" if statistic_of(spec) in ("proportion", "incidence") else spec.unit
     return SummaryRow(
         arm,
         spec.name,

@@ -11,7 +11,10 @@ import numpy.typing as npt
 
 from immunostat.base.errors import ShapeError
 from immunostat.model.system import FloatArray
-from immunostat.outcomes.statistics import Estimate
+from immunostat.outcomes.statistics import Estimate, z_quantile
+
+#: Two times are the same within this, day.
+_SAME_DAY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,118 @@ def hazard_ratio(
         len(time),
         method,
     )
+
+
+def incidence_at(
+    durations: npt.ArrayLike, is_event: npt.ArrayLike, day: float, confidence: float = 0.95
+) -> Estimate:
+    """Share of patients who have had the event by a day, by Kaplan-Meier.
+
+    Parameters
+    ----------
+    durations, is_event, confidence
+        See `kaplan_meier`.
+    day
+        Time since the start, day.
+
+    Returns
+    -------
+    Probability; NaN after the last patient was lost without the event. The interval is that of the
+    curve, and NaN where nobody or everybody has had the event.
+
+    Source
+    ------
+    See `kaplan_meier`.
+    """
+    time, event = _paired(durations, is_event)
+    curve = kaplan_meier(time, event, confidence)
+    place = max(int(np.searchsorted(curve.times, day, side="right")) - 1, 0)
+    free, low, high = (float(x[place]) for x in (curve.estimate, curve.low, curve.high))
+    if free > 0 and _is_past(time, day):
+        free = low = high = math.nan
+    if free in (0.0, 1.0):
+        low = high = math.nan
+    return Estimate("incidence", 1.0 - free, 1.0 - high, 1.0 - low, len(time), curve.method)
+
+
+def incidence_difference(
+    durations: npt.ArrayLike,
+    is_event: npt.ArrayLike,
+    is_treated: npt.ArrayLike,
+    day: float,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Difference of the shares with the event by a day, arm minus comparator, by Kaplan-Meier.
+
+    Parameters
+    ----------
+    durations, is_event, is_treated
+        See `hazard_ratio`.
+    day
+        Time since the start, day.
+    confidence
+        Coverage of the interval (normal, variances of Greenwood).
+
+    Returns
+    -------
+    Difference of probabilities; NaN after the last patient of an arm was lost without the event.
+
+    Source
+    ------
+    Greenwood M, Reports on Public Health and Medical Subjects 33, 1926; Kaplan EL, Meier P, J Am
+    Stat Assoc 1958;53:457-481.
+    """
+    time, event = _paired(durations, is_event)
+    arm = np.asarray(is_treated, dtype=np.float64) > 0
+    (a, var_a), (b, var_b) = (_incidence(time[own], event[own], day) for own in (arm, ~arm))
+    half = z_quantile(confidence) * math.sqrt(var_a + var_b)
+    method = f"Kaplan-Meier, Greenwood {100 * confidence:g} %"
+    return Estimate("incidence difference", a - b, a - b - half, a - b + half, len(time), method)
+
+
+def log_rank(durations: npt.ArrayLike, is_event: npt.ArrayLike, is_treated: npt.ArrayLike) -> float:
+    """p value of the log-rank test of two arms.
+
+    Parameters
+    ----------
+    durations, is_event, is_treated
+        See `hazard_ratio`.
+
+    Returns
+    -------
+    Two-sided p value; NaN without any event or without patients in an arm.
+
+    Source
+    ------
+    Mantel N, Cancer Chemother Rep 1966;50:163-170; by lifelines.
+    """
+    from lifelines.statistics import logrank_test
+
+    time, event = _paired(durations, is_event)
+    arm = np.asarray(is_treated, dtype=np.float64) > 0
+    if event.sum() == 0 or arm.all() or not arm.any():
+        return math.nan
+    return float(logrank_test(time[arm], time[~arm], event[arm], event[~arm]).p_value)
+
+
+def _incidence(time: FloatArray, event: FloatArray, day: float) -> tuple[float, float]:
+    """Share with the event by a day, and its variance by Greenwood."""
+    if not len(time):
+        return math.nan, math.nan
+    times, place = np.unique(time[(event > 0) & (time <= day)], return_inverse=True)
+    died = np.bincount(place, minlength=len(times)).astype(np.float64)
+    at_risk = len(time) - np.searchsorted(np.sort(time), times, side="left").astype(np.float64)
+    free = float(np.prod(1.0 - died / at_risk))
+    left = at_risk - died
+    if free > 0 and _is_past(time, day):
+        return math.nan, math.nan
+    terms = np.divide(died, at_risk * left, out=np.zeros_like(died), where=left > 0)
+    return 1.0 - free, free**2 * float(np.sum(terms))
+
+
+def _is_past(time: FloatArray, day: float) -> bool:
+    """Whether nobody was followed until a day."""
+    return bool(day > float(time.max(initial=-math.inf)) + _SAME_DAY)
 
 
 def _fitted_kaplan_meier(
