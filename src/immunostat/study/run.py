@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from immunostat.catalog.lookup import Catalog, packaged_catalog
-from immunostat.study import harm_tables, ledger, summaries
+from immunostat.study import answers, harm_tables, ledger, summaries
 from immunostat.study.chunks import Cut, Maker, Progress, cut_of, gather
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import comparison
@@ -215,6 +215,7 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
     patients: Any = Later(lambda: summaries.patient_tables(gathered))
     visits: Any = Later(lambda: summaries.visit_tables(gathered))
     parameters: Any = Later(lambda: summaries.parameter_tables(gathered))
+    replicates = answers.replicate_table(gathered)
     n_rows = gathered.n_patients * len(study.arms) * len(study.visits_day)
     is_small = n_rows <= MOST_ROWS
     return Result(
@@ -226,6 +227,11 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         visits=visits.read() if is_small else visits,
         parameters=parameters,
         actions=harm_tables.action_table(gathered),
+        analyses=answers.comparison_table(gathered),
+        replicates=replicates,
+        power=answers.power_table(gathered, replicates),
+        interim=answers.interim_table(gathered),
+        dose_response=answers.dose_response_table(gathered),
         bands=summaries.bands(gathered, is_kept),
         profile=summaries.activity_profile(gathered),
         comparison=comparison(plan, endpoints, catalog),
