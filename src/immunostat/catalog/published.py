@@ -187,15 +187,15 @@ def _readings(
     """The reading for each of some settings, solved together. Shape (setting,)."""
     parameters = np.tile(system.defaults, (len(settings), 1))
     starts: list[tuple[int, str, float]] = []
-    for row, values in enumerate(settings):
+    for i, values in enumerate(settings):
         for name, value in values.items():
             if name in system.states:
-                starts.append((row, name, value))
+                starts.append((i, name, value))
             else:
-                parameters[row, system.parameters.index(name)] = value
+                parameters[i, system.parameters.index(name)] = value
     states = _start(system, parameters)
-    for row, name, value in starts:
-        states[row, system.states.index(name)] = value
+    for i, name, value in starts:
+        states[i, system.states.index(name)] = value
     times = np.linspace(own.begin, own.end, 1 if own.begin == own.end else SAMPLES)
     problem = EnsembleProblem(
         system,
@@ -207,9 +207,9 @@ def _readings(
         initial_states=states,
     )
     found = solve(problem, tolerance=TOLERANCE, threads=1)
-    for row in np.flatnonzero(~found.is_ok):
+    for failed in np.flatnonzero(~found.is_ok):
         raise ModelError(
-            f"model '{system.name}' {diagnose(problem, found, int(row), TOLERANCE)}",
+            f"model '{system.name}' {diagnose(problem, found, int(failed), TOLERANCE)}",
             remedy="check the settings of the reading",
         )
     return np.array([reading(own.kind, times, y, own.level) for y in found.values[:, :, 0]])
