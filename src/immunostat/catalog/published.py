@@ -13,6 +13,7 @@ from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.published_cards import PrintedCard, PublishedModelCard, ReadingCard
 from immunostat.engine.course import simulate_course
 from immunostat.engine.diagnosis import diagnose
+from immunostat.engine.folds import fold
 from immunostat.engine.frames import Solution
 from immunostat.engine.problem import EnsembleProblem, Schedule, Tolerance
 from immunostat.engine.readings import reading
@@ -44,8 +45,13 @@ class Reproduced:
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference lies within the tolerance of the card."""
-        return bool(abs(self.difference) <= self.card.tolerance)
+        """Whether the difference lies within the tolerance of the card; never for NaN."""
+        own = self.card
+        if own.compare == "at least":
+            return self.difference >= -own.tolerance
+        if own.compare == "at most":
+            return self.difference <= own.tolerance
+        return abs(self.difference) <= own.tolerance
 
 
 def antimony_text(catalog: Catalog, card: PublishedModelCard) -> tuple[str, str]:
@@ -162,6 +168,17 @@ def reproduced(catalog: Catalog, card: PublishedModelCard) -> list[Reproduced]:
 def _read(system: OdeSystem, card: PublishedModelCard, own: ReadingCard) -> float:
     """The result of one reading."""
     base = own.settings
+    if own.kind == "fold":
+        assert own.starts is not None
+        assert own.parameter is not None
+        parameters, states = _rows(system, [base])
+        ends = (own.starts.low, own.starts.high)
+        return fold(system, parameters[0], states[0], own.output, ends, own.parameter)
+    if own.kind == "lasting states":
+        assert own.starts is not None
+        tried = np.linspace(own.starts.low, own.starts.high, TRIED)
+        ends_of = _readings(system, own, [base | {own.starts.of: float(v)} for v in tried])
+        return float(_different(ends_of))
     if own.threshold is None:
         return float(_readings(system, own, [base])[0])
     varied = own.threshold
@@ -185,17 +202,7 @@ def _readings(
     system: OdeSystem, own: ReadingCard, settings: Sequence[Mapping[str, float]]
 ) -> FloatArray:
     """The reading for each of some settings, solved together. Shape (setting,)."""
-    parameters = np.tile(system.defaults, (len(settings), 1))
-    starts: list[tuple[int, str, float]] = []
-    for i, values in enumerate(settings):
-        for name, value in values.items():
-            if name in system.states:
-                starts.append((i, name, value))
-            else:
-                parameters[i, system.parameters.index(name)] = value
-    states = _start(system, parameters)
-    for i, name, value in starts:
-        states[i, system.states.index(name)] = value
+    parameters, states = _rows(system, settings)
     times = np.linspace(own.begin, own.end, 1 if own.begin == own.end else SAMPLES)
     problem = EnsembleProblem(
         system,
@@ -212,7 +219,32 @@ def _readings(
             f"model '{system.name}' {diagnose(problem, found, int(failed), TOLERANCE)}",
             remedy="check the settings of the reading",
         )
-    return np.array([reading(own.kind, times, y, own.level) for y in found.values[:, :, 0]])
+    kind = "value" if own.kind == "lasting states" else own.kind
+    return np.array([reading(kind, times, y, own.level) for y in found.values[:, :, 0]])
+
+
+def _rows(
+    system: OdeSystem, settings: Sequence[Mapping[str, float]]
+) -> tuple[FloatArray, FloatArray]:
+    """Parameters and start values with each of some settings. Shapes (setting, name)."""
+    parameters = np.tile(system.defaults, (len(settings), 1))
+    starts: list[tuple[int, str, float]] = []
+    for i, values in enumerate(settings):
+        for name, value in values.items():
+            if name in system.states:
+                starts.append((i, name, value))
+            else:
+                parameters[i, system.parameters.index(name)] = value
+    states = _start(system, parameters)
+    for i, name, value in starts:
+        states[i, system.states.index(name)] = value
+    return parameters, states
+
+
+def _different(ends: FloatArray) -> int:
+    """How many different values there are; two within a fiftieth of the largest are the same."""
+    ordered = np.sort(ends)
+    return 1 + int(np.sum(np.diff(ordered) > 0.02 * np.abs(ordered).max()))
 
 
 def _start(system: OdeSystem, parameters: FloatArray) -> FloatArray:

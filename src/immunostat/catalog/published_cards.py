@@ -21,16 +21,17 @@ ReadingKind = Literal[
     "first time below",
     "period",
     "number of maxima",
+    "lasting states",
+    "fold",
 ]
 
 
-class VariedCard(Card):
-    """A number that is changed until a reading crosses a level: the way to a printed threshold."""
+class RangeCard(Card):
+    """Values between two ends."""
 
     of: Name
     low: Number
     high: Number
-    crosses: Number
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -39,24 +40,40 @@ class VariedCard(Card):
         return self
 
 
+class VariedCard(RangeCard):
+    """A number that is changed until a reading crosses a level: the way to a printed threshold."""
+
+    crosses: Number
+
+
 class ReadingCard(Card):
     """How a printed result is read from a run of the model, in the model's unit of time.
 
     `settings` are parameters and start values that differ from those of the card in this run.
     With `threshold` the result is the value of a parameter or start value at which the reading
-    crosses a level.
+    crosses a level. "lasting states" counts the different ends of courses that begin at several
+    values of one state; "fold" is the extreme value of `parameter` along the steady states in which
+    the output goes from one end of `starts` to the other.
     """
 
     kind: ReadingKind
     output: Name
     begin: Annotated[Number, Field(ge=0)] = 0.0
-    end: Annotated[Number, Field(ge=0)]
+    end: Annotated[Number, Field(ge=0)] = 0.0
     level: Number | None = None
     settings: dict[Name, Number] = Field(default_factory=dict)
     threshold: VariedCard | None = None
+    starts: RangeCard | None = None
+    parameter: Name | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
+        if self.kind == "fold":
+            if self.parameter is None or self.starts is None or self.starts.of != self.output:
+                raise ValueError("reading 'fold' needs 'parameter', and 'starts' of its output")
+            return self
+        if self.kind == "lasting states" and self.starts is None:
+            raise ValueError("reading 'lasting states' needs the key 'starts'")
         if self.end < self.begin or (self.end == self.begin and self.kind != "value"):
             raise ValueError("'end' must lie after 'begin'")
         if self.kind.startswith("first time") and self.level is None:
@@ -68,11 +85,12 @@ class PrintedCard(FactCard):
     """A result that the publication prints, and how the same is read from a run here.
 
     `tolerance` is the largest difference that counts as the same, in the unit of the value;
-    `because` is its reason.
+    `because` is its reason. `compare` says whether the printed value is a bound.
     """
 
     what: Text
     tolerance: Annotated[Number, Field(gt=0)]
+    compare: Literal["equal", "at least", "at most"] = "equal"
     reading: ReadingCard
 
     @model_validator(mode="after")
@@ -121,7 +139,8 @@ class PublishedModelCard(Card):
             raise ValueError(f"'{twice[0]}' is both a parameter and a start value")
         for i, result in enumerate(self.printed):
             own = result.reading
-            varied = [own.threshold.of] if own.threshold else []
+            varied = [part.of for part in (own.threshold, own.starts) if part]
+            varied += [own.parameter] if own.parameter else []
             for name in (*own.settings, *varied):
                 if name not in known:
                     raise ValueError(
