@@ -159,6 +159,14 @@ def published_course(
     )
 
 
+def scenarios(catalog: Catalog, card: PublishedModelCard, times: FloatArray) -> dict[str, Solution]:
+    """Courses of every scenario of a card by name; its own course under its title if none."""
+    named: Mapping[str, Mapping[str, float]] = card.scenarios or {card.title: {}}
+    return {
+        name: published_course(catalog, card, times, settings) for name, settings in named.items()
+    }
+
+
 def reproduced(catalog: Catalog, card: PublishedModelCard) -> list[Reproduced]:
     """Every printed result of a card beside the same result of the model, solved anew."""
     system = published_system(catalog, card)
