@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from immunostat.base.sources import cite
@@ -27,7 +29,7 @@ def pages() -> dict[str, str]:
         card = catalog.published_model(name)
         found = reproduced(catalog, card)
         agree = sum(result.agrees for result in found)
-        link = f"[{card.title}](#{name})"
+        link = f"[{card.title}](#{_anchor(card.title)})"
         rows.append((link, card.situation, len(card.initial), f"{agree} of {len(found)}"))
         parts += _section(name)
     return {
@@ -51,6 +53,11 @@ def pages() -> dict[str, str]:
     }
 
 
+def _anchor(title: str) -> str:
+    """Where a heading is linked to."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
 def _section(name: str) -> list[str]:
     catalog = packaged_catalog()
     card = catalog.published_model(name)
@@ -69,7 +76,7 @@ def _section(name: str) -> list[str]:
     ]
     keys = dict.fromkeys([card.citation, *(own.source for own in card.printed if own.source)])
     parts = [
-        f'<a id="{name}"></a>\n\n## {card.title}',
+        f"## {card.title}",
         f"{card.summary}",
         f"![Courses of {name}](../images/published-{name}.svg)",
         table(("printed result", "printed", "here", "allowed difference", "where"), rows),

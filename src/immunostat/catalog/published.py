@@ -60,7 +60,8 @@ def antimony_text(catalog: Catalog, card: PublishedModelCard) -> tuple[str, str]
     Raises
     ------
     InputError
-        There is no such fragment, or no module of that name in it.
+        There is no such fragment, no module of that name in it, or the card has a number for a name
+        that is not in the module.
     """
     text, file = catalog.text(card.fragment)
     module = re.search(
@@ -72,6 +73,16 @@ def antimony_text(catalog: Catalog, card: PublishedModelCard) -> tuple[str, str]
             Place(file),
             "the module in the card is another",
         )
+    words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"//.*", "", module.group())))
+    document = catalog.document("published", card.name)
+    for section, own in (("parameters", card.parameters), ("initial", card.initial)):
+        for name in own:
+            if name not in words:  # Antimony would take it for a new parameter
+                raise InputError(
+                    f"{section}: the model has no '{name}'",
+                    document.place((section, name)),
+                    near_matches(name, words),
+                )
     lines = ["", f"  // Numbers of {card.name}"]
     for name, fact in (*card.parameters.items(), *card.initial.items()):
         unit = "" if fact.unit == "1" else f" {fact.unit}"
