@@ -15,6 +15,7 @@ from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec
 from immunostat.outcomes.sketch import Sketch
 from immunostat.outcomes.summary import summarize
+from immunostat.outcomes.visit_courses import time_to_event
 from immunostat.study.gathered import Gathered
 from immunostat.study.plan import Plan
 from immunostat.study.specs import concentration_outputs, specs_of
@@ -66,7 +67,11 @@ def _patients(gathered: Gathered, chunk: Chunk, i: int, first: int) -> pd.DataFr
         own["replicate"] = gathered.replicate[first : first + n]
     own |= _columns_under(chunk, "covariate/")
     for spec in specs_of(plan):
-        own |= _at_ends(spec.name, chunk.columns[f"endpoint/{i}/{spec.name}"], spec.kind)
+        values = chunk.columns[f"endpoint/{i}/{spec.name}"]
+        own |= _at_ends(spec.name, values, spec.kind)
+        if spec.kind == "time_to_event":
+            happened = time_to_event(values, np.array(plan.study.visits_day))
+            own[f"{spec.name} day"] = np.where(happened.is_event, happened.durations, np.nan)
     for drug in concentration_outputs(plan, arm):
         name = f"{drug} concentration"
         own |= _at_ends(name, chunk.columns[f"concentration/{i}/{drug}"], "value")
