@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from immunostat.outcomes.sketch import LEAF
 from immunostat.study.cohort import MOST_CANDIDATES, cohort_of, intake, refuse_criteria
 from immunostat.study.gathered import Gathered
 from immunostat.study.harvest import harvest
@@ -25,8 +26,8 @@ MOST_KEPT_BYTES = 512 * 2**20
 #: Memory of the courses of one chunk, when all its candidates enter.
 CHUNK_BYTES = 256 * 2**20
 
-#: Fewest and most candidates in a chunk.
-SMALLEST, LARGEST = 64, 2**15
+#: Fewest candidates in a chunk, and most if nobody asks for more.
+SMALLEST, LARGEST = LEAF, 2**15
 
 #: Called with courses (arm x patient) done, courses in all, and what is being done.
 Progress = Callable[[int, int, str], None]
@@ -39,7 +40,7 @@ class Cut:
     Parameters
     ----------
     size
-        Candidates in a chunk.
+        Candidates in a chunk, a power of two.
     is_kept
         Whether the courses of all patients are kept.
     wanted
@@ -62,8 +63,9 @@ def cut_of(plan: Plan, size: int | None = None, is_kept: bool | None = None) -> 
     if size is None:
         fitting = max(SMALLEST, CHUNK_BYTES // (course_bytes * len(plan.arms)))
         needed = max(SMALLEST, 2 * wanted)
-        size = min(2 ** int(np.log2(fitting)), 2 ** int(np.ceil(np.log2(needed))), LARGEST)
-    return Cut(size, is_kept, wanted)
+        size = min(2 ** int(np.log2(fitting)), needed, LARGEST)
+    # A power of two, so that sums over patients are the same bits however a run is cut.
+    return Cut(max(SMALLEST, 2 ** int(np.ceil(np.log2(size)))), is_kept, wanted)
 
 
 def make_chunk(
@@ -90,7 +92,7 @@ def make_chunk(
     if most is not None:
         block = block.up_to(most)
     simulation = simulate_cohort(plan, cohort_of([block]), threads, progress)
-    return harvest(simulation, cut.is_kept)
+    return harvest(simulation, cut.is_kept, (index * cut.size, cut.size))
 
 
 class Maker(Protocol):

@@ -19,6 +19,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.study import harm_tables, ledger, summaries
 from immunostat.study.chunks import Cut, Maker, Progress, cut_of, gather
@@ -26,14 +28,14 @@ from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import comparison
 from immunostat.study.gathered import Gathered
 from immunostat.study.harvest import harvest
-from immunostat.study.later import Later
+from immunostat.study.later import made
 from immunostat.study.plan import ABSOLUTE_TOLERANCE, METHOD, Plan, prepare
 from immunostat.study.result import Result, plain
 from immunostat.study.simulation import Simulation, simulate_cohort
-from immunostat.study.store import FolderStore, MemoryStore, Store
+from immunostat.study.store import FolderStore, MemoryStore, Store, spare_store
 from immunostat.study.study import Study
 
-#: Rows of the tables of patients and visits that are held in memory; more are made when needed.
+#: Rows of the table of visits up to which tables are held; larger ones are made when looked at.
 MOST_ROWS = 2_000_000
 
 #: Name of the folder of chunks within a result folder.
@@ -65,7 +67,8 @@ class Running:
     threads
         Threads to use; all cores if None.
     folder
-        Where finished chunks are kept; None keeps them in memory.
+        Where finished chunks are kept; None keeps them in memory, or in a temporary folder where
+        there are too many courses for memory.
     is_resumed
         Whether chunks that the folder holds are used.
     chunk
@@ -123,7 +126,7 @@ def run(
     with clock.stage("join the model"):
         plan = prepare(study, catalog)
     cut = cut_of(plan, how.chunk, how.is_kept)
-    store: Store = MemoryStore()
+    store: Store = MemoryStore() if cut.is_kept else spare_store()
     if how.folder is not None:
         store = FolderStore(how.folder, mark_of(plan, cut, catalog), how.is_resumed)
     with clock.stage("solve"), how.maker(study, cut) if how.maker else nullcontext() as maker:
@@ -212,20 +215,21 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         study.compare_with,
     )
     metas = [chunk.meta for chunk in gathered.chunks()]
-    patients: Any = Later(lambda: summaries.patient_tables(gathered))
-    visits: Any = Later(lambda: summaries.visit_tables(gathered))
-    parameters: Any = Later(lambda: summaries.parameter_tables(gathered))
     n_rows = gathered.n_patients * len(study.arms) * len(study.visits_day)
-    is_small = n_rows <= MOST_ROWS
+
+    def table(parts: Callable[[Gathered], Iterator[pd.DataFrame]]) -> Any:
+        later = made(lambda: parts(gathered))
+        return later.read() if n_rows <= MOST_ROWS else later
+
     return Result(
         study={**study.resolved(), "cohort": _cohort_record(metas)},
         endpoints=endpoints,
         side_effects=harm_tables.side_effect_table(gathered),
-        patients=patients.read() if is_small else patients,
-        events=harm_tables.event_table(gathered),
-        visits=visits.read() if is_small else visits,
-        parameters=parameters,
-        actions=harm_tables.action_table(gathered),
+        patients=table(summaries.patient_tables),
+        events=table(harm_tables.event_tables),
+        visits=table(summaries.visit_tables),
+        parameters=table(summaries.parameter_tables),
+        actions=table(harm_tables.action_tables),
         bands=summaries.bands(gathered, is_kept),
         profile=summaries.activity_profile(gathered),
         comparison=comparison(plan, endpoints, catalog),
