@@ -44,7 +44,7 @@ FORMAT = 1
 CHUNK_BYTES = 2**20
 """Size of a piece of an array on disk, so that one patient is read without reading them all."""
 
-MOST_CELLS = 50_000_000
+MOST_CELLS = 10_000_000
 """Tables with more numbers than this are read from disk when somebody looks at them."""
 
 
@@ -359,7 +359,7 @@ def _read_table(folder: Path, name: str) -> pd.DataFrame | Later:
             if about.num_rows * about.num_columns > MOST_CELLS:
                 return in_parquet(path)
             return pd.read_parquet(path, engine="pyarrow")
-        if path.stat().st_size > MOST_CELLS:
+        if path.stat().st_size > 8 * MOST_CELLS:
             parts = pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=GROUP_ROWS)
             _require_columns(next(parts), name, shown_path(path))
             parts.close()

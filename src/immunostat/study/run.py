@@ -12,10 +12,10 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from immunostat.study.chunks import Cut, Maker, Progress, cut_of, gather
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import comparison
 from immunostat.study.gathered import Gathered
+from immunostat.study.hands import ThreadMaker
 from immunostat.study.harvest import harvest
 from immunostat.study.later import made
 from immunostat.study.plan import ABSOLUTE_TOLERANCE, METHOD, Plan, prepare
@@ -34,6 +35,7 @@ from immunostat.study.result import Result, plain
 from immunostat.study.simulation import Simulation, simulate_cohort
 from immunostat.study.store import FolderStore, MemoryStore, Store, spare_store
 from immunostat.study.study import Study
+from immunostat.study.versions import own_version
 
 #: Rows of the table of visits up to which tables are held; larger ones are made when looked at.
 MOST_ROWS = 2_000_000
@@ -129,8 +131,12 @@ def run(
     store: Store = MemoryStore() if cut.is_kept else spare_store()
     if how.folder is not None:
         store = FolderStore(how.folder, mark_of(plan, cut, catalog), how.is_resumed)
-    with clock.stage("solve"), how.maker(study, cut) if how.maker else nullcontext() as maker:
-        gathered = gather(plan, store, cut, threads or how.threads, progress, maker)
+    n_threads = threads or how.threads
+    with (
+        clock.stage("solve"),
+        how.maker(study, cut) if how.maker else ThreadMaker(plan, cut, n_threads) as maker,
+    ):
+        gathered = gather(plan, store, cut, n_threads, progress, maker)
     with clock.stage("outcomes"):
         result = summarize(gathered, catalog, cut.is_kept)
     n = len(plan.arms) * gathered.n_patients
@@ -143,7 +149,7 @@ def run(
                 "system": platform.system(),
                 "python": platform.python_version(),
                 "cores": os.cpu_count(),
-                "threads": threads or how.threads or os.cpu_count(),
+                "threads": n_threads or os.cpu_count(),
             },
             "versions": {
                 name: version(name) for name in ("numpy", "llvmlite", "numba", "antimony")
@@ -269,11 +275,3 @@ def _cohort_record(metas: list[Mapping[str, Any]]) -> dict[str, Any]:
     """How the cohort came about, for the reader."""
     n_candidates = sum(meta["candidates"] for meta in metas)
     return {"candidates": n_candidates, "left_out": _added(metas, "rejected")}
-
-
-def own_version() -> str:
-    """Version of the installed package, or that it is not installed."""
-    try:
-        return version("immunostat")
-    except PackageNotFoundError:
-        return "not installed"
