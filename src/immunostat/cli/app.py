@@ -15,6 +15,7 @@ from immunostat.cli import (
     models,
     patient,
     population,
+    sample_size,
     sensitivity,
     studies,
 )
@@ -69,6 +70,7 @@ def _common(
 
 studies.add_to(app)
 population.add_to(app)
+sample_size.add_to(app)
 sensitivity.add_to(app)
 compare.add_to(app)
 patient.add_to(app)

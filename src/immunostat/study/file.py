@@ -131,14 +131,53 @@ class RulePart(_Part):
     once: bool | None = Field(default=None, description="Whether it applies to a patient once.")
 
 
-class AnalysisPart(_Part):
-    """One of ``analyses``: a comparison of two arms."""
+class EndpointPart(_Part):
+    """One of ``endpoints`` that the study itself declares."""
 
-    endpoint: Words
+    name: Words
+    kind: Words = Field(description="time_to_event, area, average, change, below, ...")
+    of: Words | None = Field(default=None, description="Another endpoint that it reads.")
+    component: Words | None = Field(default=None, description="What visits record that it reads.")
+    level: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    confirmed: bool = Field(default=False, description="Must hold at the next visit too.")
+
+
+class AnalysisPart(_Part):
+    """One of ``analyses``: a comparison of two arms, or of two treatments of a crossover."""
+
+    endpoint: Words = Field(description="An endpoint of the study, or a side effect (its rate).")
     arm: Words
     versus: Words
     at: Any = Field(default=None, description="Time of the visit; the last one if not given.")
-    measure: Words = Field(default="", description="difference, ratio, hazard ratio, ...")
+    measure: Words = Field(
+        default="", description="risk ratio, mean difference, MMRM difference, hazard ratio, ..."
+    )
+
+
+class InterimPart(_Part):
+    """Key ``interim``: looks at the data before the end, by the first analysis."""
+
+    looks: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, max_length=30)
+    ] = Field(description="Share of the patients at each look, the last 1.")
+    boundary: Words = "Lan-DeMets O'Brien-Fleming"
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    futility: Share = Field(default=0.0, description="Stop below this conditional power.")
+    better: Literal["higher", "lower"] = Field(
+        default="higher", description="Which values of the endpoint are good."
+    )
+
+
+class DoseResponsePart(_Part):
+    """Key ``dose_response``: how an endpoint follows the dose over the arms."""
+
+    endpoint: Words
+    doses: Annotated[dict[Words, Annotated[float, Field(ge=0)]], Field(min_length=3)] = Field(
+        description="Dose of each arm, 0 for placebo."
+    )
+    target: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="Wanted difference from dose 0; the dose that makes it."
+    )
 
 
 class StudyFile(_Part):
@@ -154,8 +193,8 @@ class StudyFile(_Part):
     )
     duration: Any = Field(description="For example '24 weeks'.")
     visits: Any = Field(default=DEFAULT_VISITS, description="'every 4 weeks' or a list of times.")
-    endpoints: list[Words] | None = Field(
-        default=None, description="All of the situation if not given."
+    endpoints: list[Words | EndpointPart] | None = Field(
+        default=None, description="All of the situation if not given; others may be declared."
     )
     side_effects: Words | list[Words] = Field(default="all", description="'all', 'none' or names.")
     design: DesignPart = DesignPart()
@@ -163,6 +202,8 @@ class StudyFile(_Part):
     missed_visits: Share = Field(default=0.0, description="Share of visits missed by chance.")
     rules: list[RulePart] = []
     analyses: list[AnalysisPart] = Field(default=[], description="Comparisons of two arms.")
+    interim: InterimPart | None = None
+    dose_response: DoseResponsePart | None = None
     compare_with: list[Words] = Field(default=[], description="Names of published trials.")
     solve: SolvePart = SolvePart()
     duration_day: Any = Field(

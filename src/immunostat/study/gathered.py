@@ -9,11 +9,15 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from immunostat.base import streams
 from immunostat.engine.problem import IntArray
 from immunostat.model.system import FloatArray
 from immunostat.study.plan import Plan
 from immunostat.study.store import AnyArray, Chunk, Store, chunks_of
 from immunostat.trial.assign import assign, strata_of
+
+#: Size of the columns that are kept at hand.
+RECENT_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,19 @@ class Gathered:
 
     def column(self, name: str) -> AnyArray:
         """One column of all patients. First axis (patient,)."""
-        return np.concatenate([chunk.columns[name] for chunk in self.chunks()])
+        recent = self._recent
+        if name not in recent:
+            while sum(own.nbytes for own in recent.values()) > RECENT_BYTES:
+                del recent[next(iter(recent))]
+            found = np.concatenate([chunk.columns[name] for chunk in self.chunks()])
+            found.flags.writeable = False
+            recent[name] = found
+        return recent[name]
+
+    @cached_property
+    def _recent(self) -> dict[str, AnyArray]:
+        """Columns read lately, for analyses that ask for the same one again and again."""
+        return {}
 
     def log(self, name: str) -> AnyArray:
         """One log of all patients; a ``row`` counts over all of them. Shape (entry,)."""
@@ -88,7 +104,8 @@ class Gathered:
             if design.strata:
                 strata, _ = strata_of(design.strata, {k: v[own] for k, v in covariates.items()})
             # Another seed for each trial, or all of them would have the same sequence of arms.
-            seed = study.population.seed + replicate
+            one = np.array([replicate])
+            seed = int(streams.words(study.population.seed, "seed of a whole trial", one)[0, 0])
             found[own] = assign(
                 self.numbers[own], seed, design.ratio, design.method, design.block, strata
             ).arm

@@ -23,7 +23,7 @@ from immunostat.study.harm import events_of
 from immunostat.study.plan import Plan
 from immunostat.study.recruitment import columns_of
 from immunostat.study.simulation import Simulation
-from immunostat.study.specs import component_units, concentration_outputs, endpoint_specs
+from immunostat.study.specs import component_units, concentration_outputs, specs_of
 from immunostat.study.store import AnyArray, Chunk
 from immunostat.trial.dropout import Happenings, dropout_times, missing_visits, observed_until
 
@@ -176,10 +176,7 @@ def endpoint_values(plan: Plan, seen: Mapping[str, FloatArray]) -> dict[str, Flo
     days = np.array(plan.study.visits_day)
     n_visits = next(iter(seen.values())).shape[1]
     observations = Observations(days[:n_visits], seen, component_units(plan.situation))
-    return {
-        spec.name: evaluate(spec, observations)
-        for spec in endpoint_specs(plan.situation, plan.study.endpoints)
-    }
+    return {spec.name: evaluate(spec, observations) for spec in specs_of(plan)}
 
 
 def _leaving(

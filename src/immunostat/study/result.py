@@ -102,6 +102,9 @@ class Result:
         One row per patient: the parameters of the joined model in which patients differ.
     actions
         One row for each thing that a rule of the trial did to a patient.
+    analyses, replicates, power, interim, dose_response
+        What the trial concludes: comparisons of arms, the same in every whole trial, what that
+        shows of the design, where trials stop, how the effect follows the dose.
     bands, profile
         Spread over patients in time, and which part of the immune response goes up or down.
     assumptions
@@ -126,6 +129,11 @@ class Result:
     visits: pd.DataFrame = field(default_factory=TABLES["visits"].empty)
     parameters: pd.DataFrame = field(default_factory=TABLES["parameters"].empty)
     actions: pd.DataFrame = field(default_factory=TABLES["actions"].empty)
+    analyses: pd.DataFrame = field(default_factory=TABLES["analyses"].empty)
+    replicates: pd.DataFrame = field(default_factory=TABLES["replicates"].empty)
+    power: pd.DataFrame = field(default_factory=TABLES["power"].empty)
+    interim: pd.DataFrame = field(default_factory=TABLES["interim"].empty)
+    dose_response: pd.DataFrame = field(default_factory=TABLES["dose_response"].empty)
     bands: pd.DataFrame = field(default_factory=TABLES["bands"].empty)
     profile: pd.DataFrame = field(default_factory=TABLES["profile"].empty)
     comparison: pd.DataFrame = field(default_factory=TABLES["comparison"].empty)

@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from immunostat.catalog.lookup import Catalog, packaged_catalog
-from immunostat.study import harm_tables, ledger, summaries
+from immunostat.study import answers, harm_tables, ledger, summaries
 from immunostat.study.chunks import Cut, Maker, Progress, cut_of, gather
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import comparison
@@ -221,6 +221,7 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         study.compare_with,
     )
     metas = [chunk.meta for chunk in gathered.chunks()]
+    replicates = answers.replicate_table(gathered)
     n_rows = gathered.n_patients * len(study.arms) * len(study.visits_day)
 
     def table(parts: Callable[[Gathered], Iterator[pd.DataFrame]]) -> Any:
@@ -236,6 +237,11 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         visits=table(summaries.visit_tables),
         parameters=table(summaries.parameter_tables),
         actions=table(harm_tables.action_tables),
+        analyses=answers.comparison_table(gathered),
+        replicates=replicates,
+        power=answers.power_table(gathered, replicates),
+        interim=answers.interim_table(gathered),
+        dose_response=answers.dose_response_table(gathered),
         bands=summaries.bands(gathered, is_kept),
         profile=summaries.activity_profile(gathered),
         comparison=comparison(plan, endpoints, catalog),

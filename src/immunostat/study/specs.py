@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from immunostat.catalog.model_cards import EndpointCard, SituationCard
@@ -35,14 +35,21 @@ def endpoint_spec(name: str, card: EndpointCard, unit: str) -> EndpointSpec:
     )
 
 
-def endpoint_specs(situation: SituationCard, names: Sequence[str]) -> tuple[EndpointSpec, ...]:
-    """Endpoints of a situation by name."""
-    units = component_units(situation)
-    cards = {name: situation.endpoints[name] for name in names}
-    return tuple(
-        endpoint_spec(name, card, units[card.component] if card.component else "1")
-        for name, card in cards.items()
-    )
+def endpoint_specs(
+    situation: SituationCard,
+    names: Sequence[str],
+    declared: Mapping[str, EndpointSpec] | None = None,
+) -> tuple[EndpointSpec, ...]:
+    """Endpoints by name: those of a situation, and those that a study declares itself."""
+    units, found = component_units(situation), []
+    for name in names:
+        if declared and name in declared:
+            found.append(declared[name])
+            continue
+        card = situation.endpoints[name]
+        unit = units[card.component] if card.component else "1"
+        found.append(endpoint_spec(name, card, unit))
+    return tuple(found)
 
 
 def concentration_outputs(plan: Plan, arm: str) -> dict[str, Output]:
@@ -60,3 +67,8 @@ def concentration_outputs(plan: Plan, arm: str) -> dict[str, Output]:
         if output.kind == "concentration"
         and (drug := output.title.removesuffix(" concentration")) in given
     }
+
+
+def specs_of(plan: Plan) -> tuple[EndpointSpec, ...]:
+    """Endpoints of a study."""
+    return endpoint_specs(plan.situation, plan.study.endpoints, plan.study.declared)

@@ -17,19 +17,29 @@ from immunostat.base.errors import InputError, Place, UnitError, UnknownNameErro
 from immunostat.base.units import DAYS, days_of
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.reader import Document, parse_value, read_yaml, validated
+from immunostat.outcomes.endpoints import EndpointSpec
 from immunostat.study.eligibility import eligibility
 from immunostat.study.file import (
     DEFAULT_PATIENTS,
     DEFAULT_RELATIVE_TOLERANCE,
     DEFAULT_SEED,
     DEFAULT_VISITS,
+    EndpointPart,
     PopulationPart,
     RegimenData,
     StudyFile,
 )
 from immunostat.study.recruitment import Prior
+from immunostat.study.specs import endpoint_specs
 from immunostat.study.stored_population import open_population
-from immunostat.study.trial_parts import Analysis, Design, Names, PartReader
+from immunostat.study.trial_parts import (
+    Analysis,
+    Design,
+    DoseResponse,
+    Interim,
+    Names,
+    PartReader,
+)
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.regimen import Regimen, duration_words
@@ -92,8 +102,10 @@ class Study:
         Names, in the order of the file.
     compare_with
         Names of published trials shown beside the simulated arms.
-    design, dropout, missed_visits, rules, analyses
+    design, dropout, missed_visits, rules, analyses, interim, dose_response
         What makes a trial of it; see `trial_parts` and `trial`.
+    declared
+        Endpoints that the study declares itself, by name.
     written
         The keys of the trial as they stood in the file, for `resolved`.
     """
@@ -115,6 +127,9 @@ class Study:
     missed_visits: float = 0.0
     rules: tuple[Rule, ...] = ()
     analyses: tuple[Analysis, ...] = ()
+    interim: Interim | None = None
+    dose_response: DoseResponse | None = None
+    declared: Mapping[str, EndpointSpec] = field(default_factory=dict)
     written: Mapping[str, Any] = field(default_factory=dict, compare=False)
     place: Place | None = field(default=None, compare=False)
 
@@ -156,7 +171,10 @@ class Study:
             "duration_day": self.duration_day,
             "visits": [duration_words(time) for time in self.visits_day],
             "visit_days": list(self.visits_day),
-            "endpoints": list(self.endpoints),
+            "endpoints": [
+                self.written["declared"][name] if name in self.declared else name
+                for name in self.endpoints
+            ],
             "side_effects": list(self.side_effects) or "none",
             **{key: self.written[key] for key in _TRIAL_KEYS if self.written.get(key)},
             "compare_with": list(self.compare_with),
@@ -165,7 +183,15 @@ class Study:
 
 
 #: Keys of a file, and those under its population, that are kept as they were written.
-_TRIAL_KEYS = ("design", "dropout", "missed_visits", "rules", "analyses")
+_TRIAL_KEYS = (
+    "design",
+    "dropout",
+    "missed_visits",
+    "rules",
+    "analyses",
+    "interim",
+    "dose_response",
+)
 _POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior")
 
 
@@ -328,9 +354,6 @@ class _Checker:
             side_effects = words.get(side_effects, [side_effects])
         arms = self.arms()
         visits = self.visits(duration_day)
-        named_endpoints = self.names(
-            "endpoints", endpoints, known_endpoints, f"endpoint of {situation}"
-        )
         named_effects = self.names(
             "side_effects", side_effects, self.catalog.side_effects(), "side effect"
         )
@@ -339,6 +362,7 @@ class _Checker:
         if file.design.crossover is not None:
             crossover, arms = reader.crossover(file.design.crossover, arms)
             reader = self.reader(arms, named_effects)
+        named_endpoints, declared = self.endpoints(reader, endpoints)
         study = Study(
             title=file.title or situation,
             question=file.question,
@@ -359,9 +383,12 @@ class _Checker:
             missed_visits=file.missed_visits,
             rules=tuple(reader.rule(part, i) for i, part in enumerate(file.rules)),
             analyses=tuple(
-                reader.analysis(part, i, named_endpoints, visits)
+                reader.analysis(part, i, named_endpoints, visits, crossover)
                 for i, part in enumerate(file.analyses)
             ),
+            interim=reader.interim(file.interim, file.design.replicates),
+            dose_response=reader.dose_response(file.dose_response, named_endpoints),
+            declared=MappingProxyType(declared),
             written=self.written(),
             place=Place(self.document.file),
         )
@@ -394,10 +421,30 @@ class _Checker:
             self.document.place,
             self.days,
             self.regimen,
-            Names({**endpoints, **components}, covariates, tuple(side_effects), graded),
+            Names({**endpoints, **components}, covariates, tuple(side_effects), graded, components),
             tuple(arms),
             tuple(dict.fromkeys(drugs)),
         )
+
+    def endpoints(
+        self, reader: PartReader, given: Sequence[str | EndpointPart]
+    ) -> tuple[tuple[str, ...], dict[str, EndpointSpec]]:
+        """Names of the endpoints in their order, and those that the study declares."""
+        situation = self.catalog.situation(self.situation())
+        known = {spec.name: spec for spec in endpoint_specs(situation, tuple(situation.endpoints))}
+        declared: dict[str, EndpointSpec] = {}
+        names: list[str] = []
+        for i, part in enumerate(given):
+            if isinstance(part, str):
+                noun = f"endpoint of {situation.name}"
+                names.append(self.named(("endpoints", i), list(known), part, noun))
+                continue
+            if part.name in known or part.name in declared:
+                place = self.document.place(("endpoints", i))
+                raise InputError(f"there is an endpoint '{part.name}' already", place, "rename it")
+            declared[part.name] = reader.endpoint(part, i, {**known, **declared})
+            names.append(part.name)
+        return tuple(dict.fromkeys(names)), declared
 
     def written(self) -> dict[str, Any]:
         """Keys of the trial as they were written, without those left at their default."""
@@ -406,6 +453,8 @@ class _Checker:
         population = given.get("population")
         if isinstance(population, Mapping):
             kept |= {key: population[key] for key in _POPULATION_KEYS if key in population}
+        parts = [own for own in given.get("endpoints") or () if isinstance(own, Mapping)]
+        kept["declared"] = {str(own["name"]): dict(own) for own in parts}
         return kept
 
 

@@ -15,10 +15,14 @@ from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec
 from immunostat.outcomes.sketch import Sketch, joined_sums
 from immunostat.outcomes.summary import summarize
+from immunostat.outcomes.visit_courses import time_to_event
 from immunostat.study.gathered import Gathered
 from immunostat.study.plan import Plan
-from immunostat.study.specs import concentration_outputs, endpoint_specs
+from immunostat.study.specs import concentration_outputs, specs_of
 from immunostat.study.store import Chunk
+
+#: Kinds of endpoints that say nothing at baseline.
+_AT_THE_END = frozenset({"time_to_event", "area", "average", "lowest", "highest"})
 
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
@@ -29,7 +33,7 @@ def endpoint_table(gathered: Gathered) -> pd.DataFrame:
     times = np.array(plan.study.visits_day)
     rows: list[dict[str, Any]] = []
     for i, arm in enumerate(plan.study.arms):
-        for spec in endpoint_specs(plan.situation, plan.study.endpoints):
+        for spec in specs_of(plan):
             values = gathered.values(f"endpoint/{i}/{spec.name}", i)
             rows += [asdict(row) for row in summarize(spec, values, times, arm)]
         for drug in concentration_outputs(plan, arm):
@@ -62,8 +66,12 @@ def _patients(gathered: Gathered, chunk: Chunk, i: int, first: int) -> pd.DataFr
     if plan.study.design.n_replicates > 1:
         own["replicate"] = gathered.replicate[first : first + n]
     own |= _columns_under(chunk, "covariate/")
-    for spec in endpoint_specs(plan.situation, plan.study.endpoints):
-        own |= _at_ends(spec.name, chunk.columns[f"endpoint/{i}/{spec.name}"], spec.kind)
+    for spec in specs_of(plan):
+        values = chunk.columns[f"endpoint/{i}/{spec.name}"]
+        own |= _at_ends(spec.name, values, spec.kind)
+        if spec.kind == "time_to_event":
+            happened = time_to_event(values, np.array(plan.study.visits_day))
+            own[f"{spec.name} day"] = np.where(happened.is_event, happened.durations, np.nan)
     given = concentration_outputs(plan, arm)
     # All arms have the same columns, so that the table can be written part by part.
     for drug in dict.fromkeys(d for a in plan.study.arms for d in concentration_outputs(plan, a)):
@@ -96,6 +104,8 @@ def _at_ends(name: str, values: FloatArray, kind: str) -> dict[str, FloatArray]:
     """A yes-or-no endpoint at the last visit; another one at baseline and at the last visit."""
     if KINDS[kind].is_binary:
         return {name: values[:, -1]}
+    if kind in _AT_THE_END:
+        return {f"{name} at end": values[:, -1]}
     return {f"{name} at baseline": values[:, 0], f"{name} at end": values[:, -1]}
 
 

@@ -10,11 +10,15 @@ import numpy as np
 
 from immunostat.base.errors import InputError, Place, UnknownNameError, near_matches
 from immunostat.base.units import AMOUNTS
+from immunostat.outcomes.endpoints import KINDS, EndpointSpec
 from immunostat.study.file import (
     AnalysisPart,
     CrossoverPart,
     DesignPart,
+    DoseResponsePart,
     DropoutPart,
+    EndpointPart,
+    InterimPart,
     RulePart,
 )
 from immunostat.therapy.regimen import Regimen
@@ -26,6 +30,7 @@ from immunostat.trial.dropout import (
     LackOfEffectDropout,
     SideEffectDropout,
 )
+from immunostat.trial.interim import Boundary
 from immunostat.trial.rules import ONCE, Act, Rule
 
 Path = tuple[str | int, ...]
@@ -92,6 +97,26 @@ class Analysis:
 
 
 @dataclass(frozen=True)
+class DoseResponse:
+    """How an endpoint follows the dose: dose of each arm, and a wanted difference from dose 0."""
+
+    endpoint: str
+    doses: Mapping[str, float]
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Interim:
+    """Looks before the end; see `trial.interim.sequential_design`."""
+
+    looks: tuple[float, ...]
+    boundary: str
+    alpha: float
+    futility: float
+    is_less_better: bool = False
+
+
+@dataclass(frozen=True)
 class Names:
     """What conditions of a study can look at: units by name; which side effects have grades."""
 
@@ -99,6 +124,7 @@ class Names:
     covariates: Mapping[str, str]
     side_effects: tuple[str, ...]
     graded: frozenset[str] = frozenset()
+    components: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def at_visits(self) -> dict[str, str]:
@@ -161,6 +187,12 @@ class PartReader:
             self.condition(words, self.names.covariates, (*path, i))
             for i, words in enumerate(given.strata)
         )
+        if part.replicates > 1 and not is_parallel:
+            raise InputError(
+                "replicates are whole trials, in which each patient is in one arm",
+                self.place(("design", "replicates")),
+                "write arms: parallel in the design",
+            )
         if is_parallel and given.method == "blocks":
             try:
                 block_size(list(ratio.values()), given.block)
@@ -321,10 +353,18 @@ class PartReader:
         return tuple(amount / amounts[0] for amount in amounts)
 
     def analysis(
-        self, part: AnalysisPart, index: int, endpoints: Sequence[str], visits: Sequence[float]
+        self,
+        part: AnalysisPart,
+        index: int,
+        endpoints: Sequence[str],
+        visits: Sequence[float],
+        crossover: Crossover | None = None,
     ) -> Analysis:
         """One of the analyses."""
         path: Path = ("analyses", index)
+        arms = self.arms
+        if crossover is not None:
+            arms = tuple(dict.fromkeys(t for own in crossover.sequences.values() for t in own))
         day = visits[-1]
         if part.at is not None:
             words = part.at
@@ -337,17 +377,90 @@ class PartReader:
                     f"there is no visit on day {day:g}", self.place((*path, "at")), "add a visit"
                 )
             day = near[0]
-        arm = self.named(part.arm, self.arms, (*path, "arm"), "arm")
-        versus = self.named(part.versus, self.arms, (*path, "versus"), "arm")
+        arm = self.named(part.arm, arms, (*path, "arm"), "arm")
+        versus = self.named(part.versus, arms, (*path, "versus"), "arm")
         if arm == versus:
             raise InputError("an arm is compared with itself", self.place(path), "name another")
+        known = [*endpoints, *(name for name in self.names.side_effects)]
         return Analysis(
-            self.named(part.endpoint, endpoints, (*path, "endpoint"), "endpoint of the study"),
+            self.named(part.endpoint, known, (*path, "endpoint"), "endpoint of the study"),
             arm,
             versus,
             day,
             part.measure,
         )
+
+    def endpoint(
+        self, part: EndpointPart, index: int, known: Mapping[str, EndpointSpec]
+    ) -> EndpointSpec:
+        """An endpoint that the study declares."""
+        path: Path = ("endpoints", index)
+        if (part.of is None) == (part.component is None):
+            raise InputError(
+                f"endpoint '{part.name}' reads neither or both of 'of' and 'component'",
+                self.place(path),
+                "write of: ACR20, or component: crp",
+            )
+        of, unit, inputs = None, "1", {}
+        if part.of is not None:
+            of = known[self.named(part.of, list(known), (*path, "of"), "endpoint")]
+            unit = of.unit
+        elif part.component is not None:
+            where = (*path, "component")
+            name = self.named(part.component, list(self.names.components), where, "component")
+            inputs, unit = {"value": name}, self.names.components[name]
+        kind = self.named(part.kind, list(KINDS), (*path, "kind"), "kind of endpoint")
+        try:
+            return EndpointSpec(
+                part.name,
+                kind,
+                inputs,
+                level=part.level,
+                unit=unit,
+                of=of,
+                is_confirmed=part.confirmed,
+            )
+        except InputError as error:
+            raise InputError(error.message, self.place(path), error.remedy) from None
+
+    def interim(self, part: InterimPart | None, n_replicates: int) -> Interim | None:
+        """Key ``interim``."""
+        if part is None:
+            return None
+        place = self.place(("interim",))
+        looks = tuple(part.looks)
+        if sorted(set(looks)) != list(looks) or looks[-1] != 1:
+            raise InputError("looks rise to 1", place, "for example looks: [0.5, 1]")
+        if n_replicates < 2:
+            raise InputError(
+                "what looks do shows over whole trials, and there is only one",
+                place,
+                "add design.replicates, for example 200",
+            )
+        boundary = self.named(
+            part.boundary, [str(own) for own in Boundary], ("interim", "boundary"), "boundary"
+        )
+        return Interim(looks, boundary, part.alpha, part.futility, part.better == "lower")
+
+    def dose_response(
+        self, part: DoseResponsePart | None, endpoints: Sequence[str]
+    ) -> DoseResponse | None:
+        """Key ``dose_response``."""
+        if part is None:
+            return None
+        path: Path = ("dose_response",)
+        doses = {
+            self.named(name, self.arms, (*path, "doses", name), "arm"): dose
+            for name, dose in part.doses.items()
+        }
+        if 0.0 not in doses.values() or len(set(doses.values())) < 3:
+            raise InputError(
+                "a dose response needs dose 0 and two others",
+                self.place((*path, "doses")),
+                "for example doses: {placebo: 0, low: 4, high: 8}",
+            )
+        endpoint = self.named(part.endpoint, endpoints, (*path, "endpoint"), "endpoint")
+        return DoseResponse(endpoint, doses, part.target)
 
 
 def _one_after_another(
