@@ -97,8 +97,7 @@ def assumptions(result: Result) -> dict[str, pd.DataFrame]:
 
 def failures(result: Result) -> pd.DataFrame:
     """Patients that could not be solved: one row per arm and cause."""
-    table = result.patients
-    failed = table[~table["status"].astype(str).str.lower().isin(["ok", "solved", "success"])]
+    failed = result.rows("patients", ["arm", "patient", "status"], ("status", "!=", "ok"))
     counts = failed.groupby(["arm", "status"], sort=False).size().reset_index(name="count")
     rows = []
     for row in counts.to_dict("records"):
