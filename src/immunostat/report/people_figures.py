@@ -23,13 +23,17 @@ DOSES: Mapping[str, str] = {
     "reduced": "#56b4e9",
     "escalated": "#6a4c93",
     "held": "#e3e7eb",
-    "stopped": "#ffffff",
+    "stopped": "transparent",
 }
 ACTIONS: Mapping[str, str] = {
     "hold": "square",
     "resume": "triangle-right",
     "reduce": "triangle-down",
+    "lower": "triangle-down",
     "escalate": "triangle-up",
+    "raise": "triangle-up",
+    "change": "circle",
+    "start": "triangle-left",
     "stop": "cross",
     "leave": "diamond",
 }
@@ -38,7 +42,7 @@ ACTIONS: Mapping[str, str] = {
 def swimmer(
     spans: pd.DataFrame, actions: pd.DataFrame | None = None, *, title: str = "Doses in time"
 ) -> style.Figure:
-    """A lane for each patient: what dose he is on, and what was done.
+    """A lane for each patient: the dose, and what was done.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import pandas as pd
 
 from immunostat.report import words
 from immunostat.report.efficacy_figures import final_estimates
+from immunostat.report.shape import is_large
 from immunostat.study.result import Result
 
 Row = Mapping[Any, Any]
@@ -96,7 +97,14 @@ def assumptions(result: Result) -> dict[str, pd.DataFrame]:
 
 
 def failures(result: Result) -> pd.DataFrame:
-    """Patients that could not be solved: one row per arm and cause."""
+    """Patients that could not be solved: one row per arm and cause; of a large run, per cause."""
+    if is_large(result):
+        counted = (result.run.get("failed") or {}).items()
+        rows = [
+            {"Arm": "all", "Cause": words.label(str(why)), "Patients": f"{n:,}", "Numbers": ""}
+            for why, n in counted
+        ]
+        return pd.DataFrame(rows, columns=["Arm", "Cause", "Patients", "Numbers"])
     table = result.patients
     failed = table[~table["status"].astype(str).str.lower().isin(["ok", "solved", "success"])]
     counts = failed.groupby(["arm", "status"], sort=False).size().reset_index(name="count")
@@ -170,6 +178,8 @@ def _endpoint_title(row: Row) -> str:
     """Name, statistic, unit and time of an endpoint."""
     unit, statistic = str(row["unit"]), str(row["statistic"])
     measure = "% of patients" if words.is_fraction(unit, statistic) else statistic
+    if statistic == "incidence":
+        measure += ", Kaplan-Meier"
     if unit not in ("", "1"):
         measure += f", {words.shown_unit(unit)}"
     return f"{words.label(str(row['endpoint']))}, {words.when(float(row['time_day']))}\n{measure}"
