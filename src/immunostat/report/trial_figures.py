@@ -5,6 +5,7 @@ Each takes plain tables, whose columns its docstring names, so that any study ca
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,9 @@ CAPTIONS: Mapping[str, str] = {
 
 #: Numbers at risk that stand below a survival curve, at most.
 MOST_AT_RISK = 9
+
+#: Letters of a line of a label beside a forest plot.
+LABEL_LETTERS = 38
 
 #: Powers that trials are planned for.
 USUAL_POWER = (0.8, 0.9)
@@ -345,7 +349,12 @@ def _forest_panel(
 ) -> style.Figure:
     """Comparisons that share an axis, with their numbers at the right."""
     share = bool(rows["is_share"].iloc[0])
-    labels = list(dict.fromkeys(rows["label"].astype(str)))
+    # A label too long for its place takes several lines.
+    rows = rows.assign(
+        label=["\n".join(textwrap.wrap(str(label), LABEL_LETTERS)) for label in rows["label"]]
+    )
+    labels = list(dict.fromkeys(rows["label"]))
+    lines = max(label.count("\n") + 1 for label in labels)
     ratio = bool(rows["is_ratio"].iloc[0])
     data = rows.assign(
         said=[
@@ -385,7 +394,9 @@ def _forest_panel(
     )
     unit = " (percentage points)" if share else ""
     heading = alt.TitleParams(f"{panel}{unit}", fontSize=12.5, offset=6) if panel or unit else ""
-    step = alt.Step(16, **{"for": "offset"}) if len(groups) > 1 else alt.Step(24)
+    step = alt.Step(10 + 14 * lines)
+    if len(groups) > 1:
+        step = alt.Step(max(16, 14 * lines // len(groups)), **{"for": "offset"})
     return layers.properties(width=width, height=step, title=heading)
 
 
@@ -422,7 +433,14 @@ def _said(estimate: float, low: float, high: float, share: bool, ratio: bool) ->
 
 def _rows(field: str, names: list[str]) -> alt.Y:
     """Axis of named rows."""
-    axis = alt.Axis(title=None, ticks=False, domain=False, labelLimit=300)
+    axis = alt.Axis(
+        title=None,
+        ticks=False,
+        domain=False,
+        labelLimit=300,
+        labelExpr="split(datum.label, '\\n')",
+        labelLineHeight=13,
+    )
     return alt.Y(field, sort=names, axis=axis, scale=alt.Scale(paddingInner=0.25))
 
 
