@@ -1,0 +1,130 @@
+"""Cards of published models: numbers, start values, and results that the publication prints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from immunostat.catalog.cards import Card, FactCard, Name, Number, Text
+
+#: What a printed result reads from the course of an output.
+ReadingKind = Literal[
+    "value",
+    "maximum",
+    "minimum",
+    "time of maximum",
+    "growth rate",
+    "doubling time",
+    "half-life",
+    "first time above",
+    "first time below",
+    "period",
+    "number of maxima",
+]
+
+
+class VariedCard(Card):
+    """A number that is changed until a reading crosses a level: the way to a printed threshold."""
+
+    of: Name
+    low: Number
+    high: Number
+    crosses: Number
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("'low' must lie below 'high'")
+        return self
+
+
+class ReadingCard(Card):
+    """How a printed result is read from a run of the model, in the model's unit of time.
+
+    `settings` are parameters and start values that differ from those of the card in this run.
+    With `threshold` the result is the value of a parameter or start value at which the reading
+    crosses a level.
+    """
+
+    kind: ReadingKind
+    output: Name
+    begin: Annotated[Number, Field(ge=0)] = 0.0
+    end: Annotated[Number, Field(ge=0)]
+    level: Number | None = None
+    settings: dict[Name, Number] = Field(default_factory=dict)
+    threshold: VariedCard | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.end < self.begin or (self.end == self.begin and self.kind != "value"):
+            raise ValueError("'end' must lie after 'begin'")
+        if self.kind.startswith("first time") and self.level is None:
+            raise ValueError(f"reading '{self.kind}' needs the key 'level'")
+        return self
+
+
+class PrintedCard(FactCard):
+    """A result that the publication prints, and how the same is read from a run here.
+
+    `tolerance` is the largest difference that counts as the same, in the unit of the value;
+    `because` is its reason.
+    """
+
+    what: Text
+    tolerance: Annotated[Number, Field(gt=0)]
+    reading: ReadingCard
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if not self.because.strip():
+            raise ValueError("a printed result needs 'because', the reason for its tolerance")
+        return self
+
+
+class OutputCard(Card):
+    """A line of the course: what it is, and its unit."""
+
+    title: Text
+    unit: Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class PublishedModelCard(Card):
+    """``published/NAME.yaml``: a model of a publication, from its equations and numbers."""
+
+    name: Name
+    title: Text
+    citation: Name
+    situation: Text
+    summary: Text
+    leaves_out: Text
+    differences: Text
+    note: str = ""
+    #: Identifier of the same model in BioModels, with which it can be compared.
+    biomodel: Name | None = None
+    fragment: Text
+    module: Name
+    time_unit: Literal["hour", "day", "1"]
+    until: Annotated[Number, Field(gt=0)]
+    parameters: dict[Name, FactCard]
+    initial: dict[Name, FactCard]
+    outputs: dict[Name, OutputCard]
+    printed: Annotated[tuple[PrintedCard, ...], Field(min_length=1)]
+    #: States that may be negative, with the reason; all others are amounts.
+    signed: dict[Name, Text] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_what_it_has(self) -> Self:
+        known = {*self.parameters, *self.initial}
+        twice = sorted(set(self.parameters) & set(self.initial))
+        if twice:
+            raise ValueError(f"'{twice[0]}' is both a parameter and a start value")
+        for i, result in enumerate(self.printed):
+            own = result.reading
+            varied = [own.threshold.of] if own.threshold else []
+            for name in (*own.settings, *varied):
+                if name not in known:
+                    raise ValueError(
+                        f"printed.{i} sets '{name}', which is no parameter or start value here"
+                    )
+        return self
