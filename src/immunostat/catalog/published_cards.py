@@ -21,6 +21,7 @@ ReadingKind = Literal[
     "first time below",
     "period",
     "number of maxima",
+    "number of rises",
 ]
 
 
@@ -44,7 +45,8 @@ class ReadingCard(Card):
 
     `settings` are parameters and start values that differ from those of the card in this run.
     With `threshold` the result is the value of a parameter or start value at which the reading
-    crosses a level.
+    crosses a level. With `histories` it is the mean over so many histories of the random input;
+    without, there is no random input.
     """
 
     kind: ReadingKind
@@ -54,12 +56,14 @@ class ReadingCard(Card):
     level: Number | None = None
     settings: dict[Name, Number] = Field(default_factory=dict)
     threshold: VariedCard | None = None
+    histories: Annotated[int, Field(ge=0, le=1000)] = 0
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if self.end < self.begin or (self.end == self.begin and self.kind != "value"):
             raise ValueError("'end' must lie after 'begin'")
-        if self.kind.startswith("first time") and self.level is None:
+        needs_level = self.kind.startswith("first time") or self.kind == "number of rises"
+        if needs_level and self.level is None:
             raise ValueError(f"reading '{self.kind}' needs the key 'level'")
         return self
 
@@ -80,6 +84,14 @@ class PrintedCard(FactCard):
         if not self.because.strip():
             raise ValueError("a printed result needs 'because', the reason for its tolerance")
         return self
+
+
+class RandomInputCard(Card):
+    """Pulses into a state: in each step one of `amount` with probability `chance`."""
+
+    amount: FactCard
+    chance: FactCard
+    step: FactCard
 
 
 class OutputCard(Card):
@@ -108,6 +120,8 @@ class PublishedModelCard(Card):
     until: Annotated[Number, Field(gt=0)]
     parameters: dict[Name, FactCard]
     initial: dict[Name, FactCard]
+    #: States that receive pulses at random times; different states independently.
+    random_input: dict[Name, RandomInputCard] = Field(default_factory=dict)
     outputs: dict[Name, OutputCard]
     printed: Annotated[tuple[PrintedCard, ...], Field(min_length=1)]
     #: States that may be negative, with the reason; all others are amounts.
@@ -121,6 +135,8 @@ class PublishedModelCard(Card):
             raise ValueError(f"'{twice[0]}' is both a parameter and a start value")
         for i, result in enumerate(self.printed):
             own = result.reading
+            if own.histories and not self.random_input:
+                raise ValueError(f"printed.{i} has 'histories', but there is no 'random_input'")
             varied = [own.threshold.of] if own.threshold else []
             for name in (*own.settings, *varied):
                 if name not in known:
