@@ -211,6 +211,12 @@ MEANINGS = {
     "VariedCard.low": "where the search begins",
     "VariedCard.high": "where the search ends; the level is crossed once between",
     "crosses": "the level",
+    "compare": "whether the printed value is a bound",
+    "starts": "range of the state whose courses are compared, or along which a fold is sought",
+    "ReadingCard.parameter": "of a fold: the parameter that turns",
+    "RangeCard.of": "name of the state",
+    "RangeCard.low": "one end",
+    "RangeCard.high": "the other end",
 }
 
 

@@ -13,6 +13,7 @@ from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.published_cards import PrintedCard, PublishedModelCard, ReadingCard
 from immunostat.engine.course import DoseLine, simulate_course
 from immunostat.engine.diagnosis import diagnose
+from immunostat.engine.folds import fold
 from immunostat.engine.frames import Solution
 from immunostat.engine.problem import EnsembleProblem, Schedule, Tolerance
 from immunostat.engine.pulses import RandomPulse, pulse_events, pulse_times
@@ -49,8 +50,13 @@ class Reproduced:
 
     @property
     def agrees(self) -> bool:
-        """Whether the difference lies within the tolerance of the card."""
-        return bool(abs(self.difference) <= self.card.tolerance)
+        """Whether the difference lies within the tolerance of the card; never for NaN."""
+        own = self.card
+        if own.compare == "at least":
+            return self.difference >= -own.tolerance
+        if own.compare == "at most":
+            return self.difference <= own.tolerance
+        return abs(self.difference) <= own.tolerance
 
 
 def antimony_text(catalog: Catalog, card: PublishedModelCard) -> tuple[str, str]:
@@ -242,6 +248,17 @@ def reproduced(catalog: Catalog, card: PublishedModelCard) -> list[Reproduced]:
 def _read(system: OdeSystem, card: PublishedModelCard, own: ReadingCard) -> float:
     """The result of one reading."""
     base = own.settings
+    if own.kind == "fold":
+        assert own.starts is not None
+        assert own.parameter is not None
+        parameters, states = _rows(system, [base])
+        ends = (own.starts.low, own.starts.high)
+        return fold(system, parameters[0], states[0], own.output, ends, own.parameter)
+    if own.kind == "lasting states":
+        assert own.starts is not None
+        tried = np.linspace(own.starts.low, own.starts.high, TRIED)
+        ends_of = _readings(system, card, own, [base | {own.starts.of: float(v)} for v in tried])
+        return float(_different(ends_of))
     if own.threshold is None:
         return float(_readings(system, card, own, [base])[0])
     varied = own.threshold
@@ -278,7 +295,8 @@ def _readings(
     every = [values for values in settings for _ in range(n)]
     schedule = Schedule.of_events(system, events)
     found = _solved(system, every, times, (own.output,), schedule).values[:, :, 0]
-    read = np.array([reading(own.kind, times, y, own.level) for y in found])
+    kind = "value" if own.kind == "lasting states" else own.kind
+    read = np.array([reading(kind, times, y, own.level) for y in found])
     return np.asarray(read.reshape(len(settings), n).mean(axis=1), dtype=np.float64)
 
 
@@ -290,6 +308,23 @@ def _solved(
     schedule: Schedule,
 ) -> Trajectories:
     """The model once for each of some settings, all from time 0."""
+    parameters, states = _rows(system, settings)
+    problem = EnsembleProblem(
+        system, parameters, schedule, times, outputs, start=0.0, initial_states=states
+    )
+    found = solve(problem, tolerance=TOLERANCE, threads=1)
+    for failed in np.flatnonzero(~found.is_ok):
+        raise ModelError(
+            f"model '{system.name}' {diagnose(problem, found, int(failed), TOLERANCE)}",
+            remedy="check the settings of the reading",
+        )
+    return found
+
+
+def _rows(
+    system: OdeSystem, settings: Sequence[Mapping[str, float]]
+) -> tuple[FloatArray, FloatArray]:
+    """Parameters and start values with each of some settings. Shapes (setting, name)."""
     parameters = np.tile(system.defaults, (len(settings), 1))
     starts: list[tuple[int, str, float]] = []
     for i, values in enumerate(settings):
@@ -301,16 +336,13 @@ def _solved(
     states = _start(system, parameters)
     for i, name, value in starts:
         states[i, system.states.index(name)] = value
-    problem = EnsembleProblem(
-        system, parameters, schedule, times, outputs, start=0.0, initial_states=states
-    )
-    found = solve(problem, tolerance=TOLERANCE, threads=1)
-    for failed in np.flatnonzero(~found.is_ok):
-        raise ModelError(
-            f"model '{system.name}' {diagnose(problem, found, int(failed), TOLERANCE)}",
-            remedy="check the settings of the reading",
-        )
-    return found
+    return parameters, states
+
+
+def _different(ends: FloatArray) -> int:
+    """How many different values there are; two within a fiftieth of the largest are the same."""
+    ordered = np.sort(ends)
+    return 1 + int(np.sum(np.diff(ordered) > 0.02 * np.abs(ordered).max()))
 
 
 def _start(system: OdeSystem, parameters: FloatArray) -> FloatArray:

@@ -22,16 +22,17 @@ ReadingKind = Literal[
     "period",
     "number of maxima",
     "number of rises",
+    "lasting states",
+    "fold",
 ]
 
 
-class VariedCard(Card):
-    """A number that is changed until a reading crosses a level: the way to a printed threshold."""
+class RangeCard(Card):
+    """Values between two ends."""
 
     of: Name
     low: Number
     high: Number
-    crosses: Number
 
     @model_validator(mode="after")
     def _is_a_range(self) -> Self:
@@ -40,26 +41,42 @@ class VariedCard(Card):
         return self
 
 
+class VariedCard(RangeCard):
+    """A number that is changed until a reading crosses a level: the way to a printed threshold."""
+
+    crosses: Number
+
+
 class ReadingCard(Card):
     """How a printed result is read from a run of the model, in the model's unit of time.
 
     `settings` are parameters and start values that differ from those of the card in this run.
     With `threshold` the result is the value of a parameter or start value at which the reading
-    crosses a level. With `histories` it is the mean over so many histories of the random input;
-    without, there is no random input.
+    crosses a level. "lasting states" counts the different ends of courses that begin at several
+    values of one state; "fold" is the extreme value of `parameter` along the steady states in which
+    the output goes from one end of `starts` to the other. With `histories` it is the mean over so
+    many histories of the random input; without, there is no random input.
     """
 
     kind: ReadingKind
     output: Name
     begin: Annotated[Number, Field(ge=0)] = 0.0
-    end: Annotated[Number, Field(ge=0)]
+    end: Annotated[Number, Field(ge=0)] = 0.0
     level: Number | None = None
     settings: dict[Name, Number] = Field(default_factory=dict)
     threshold: VariedCard | None = None
+    starts: RangeCard | None = None
+    parameter: Name | None = None
     histories: Annotated[int, Field(ge=0, le=1000)] = 0
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
+        if self.kind == "fold":
+            if self.parameter is None or self.starts is None or self.starts.of != self.output:
+                raise ValueError("reading 'fold' needs 'parameter', and 'starts' of its output")
+            return self
+        if self.kind == "lasting states" and self.starts is None:
+            raise ValueError("reading 'lasting states' needs the key 'starts'")
         if self.end < self.begin or (self.end == self.begin and self.kind != "value"):
             raise ValueError("'end' must lie after 'begin'")
         needs_level = self.kind.startswith("first time") or self.kind == "number of rises"
@@ -72,11 +89,12 @@ class PrintedCard(FactCard):
     """A result that the publication prints, and how the same is read from a run here.
 
     `tolerance` is the largest difference that counts as the same, in the unit of the value;
-    `because` is its reason.
+    `because` is its reason. `compare` says whether the printed value is a bound.
     """
 
     what: Text
     tolerance: Annotated[Number, Field(gt=0)]
+    compare: Literal["equal", "at least", "at most"] = "equal"
     reading: ReadingCard
 
     @model_validator(mode="after")
@@ -137,7 +155,8 @@ class PublishedModelCard(Card):
             own = result.reading
             if own.histories and not self.random_input:
                 raise ValueError(f"printed.{i} has 'histories', but there is no 'random_input'")
-            varied = [own.threshold.of] if own.threshold else []
+            varied = [part.of for part in (own.threshold, own.starts) if part]
+            varied += [own.parameter] if own.parameter else []
             for name in (*own.settings, *varied):
                 if name not in known:
                     raise ValueError(

@@ -81,10 +81,11 @@ def _unit(unit: str) -> str:
 
 def _printed(result: Reproduced) -> tuple[str, str]:
     own = result.card
+    bound = "" if own.compare == "equal" else f"{own.compare} "
     word = "agrees" if result.agrees else "DIFFERS"
     unit = "" if own.unit == "1" else f" {own.unit}"
     return word, (
-        f"{own.what}: printed {own.value:.6g}{unit}, here {result.value:.6g} "
+        f"{own.what}: printed {bound}{own.value:.6g}{unit}, here {result.value:.6g} "
         f"(allowed difference {own.tolerance:g}; {own.because})"
     )
 
