@@ -18,6 +18,7 @@ from immunostat.catalog.cards import (
 from immunostat.catalog.convert import drug_of
 from immunostat.catalog.drug_cards import DrugCard
 from immunostat.catalog.lookup import Catalog, read_card
+from immunostat.catalog.published_cards import PublishedModelCard
 from immunostat.catalog.reader import Document
 from immunostat.therapy.grammar import parse_regimen
 
@@ -67,6 +68,10 @@ def check_document(
         yield from _check_drug(catalog, card, document)
     elif isinstance(card, TrialCard):
         yield from _check_trial(catalog, card, document)
+    elif isinstance(card, PublishedModelCard):
+        from immunostat.catalog.published import published_system
+
+        yield from _attempt(partial(published_system, catalog, card))
     elif isinstance(card, SideEffectCard) and card.background:
         yield from _attempt(
             partial(

@@ -15,6 +15,7 @@ from immunostat.cli import (
     models,
     patient,
     population,
+    published,
     sample_size,
     sensitivity,
     studies,
@@ -77,6 +78,7 @@ patient.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)
+published.add_to(app)
 doctor.add_to(app)
 
 

@@ -206,6 +206,7 @@ SCHEMAS = {
     "special-population": "special_populations",
     "trial": "trials",
     "side-effect": "side_effects",
+    "published-model": "published",
 }
 
 
