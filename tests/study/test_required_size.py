@@ -31,7 +31,9 @@ def test_it_is_the_analytic_size_for_two_proportions() -> None:
     pool = 1200
     found = required_size(make_study(STUDY), packaged_catalog(), pool=pool, replicates=600)
     shares = run(make_study({**STUDY, "population": {**STUDY["population"], "patients": pool}}))
-    last = shares.endpoints.query("time_day == 56").set_index("arm")["estimate"]
+    last = shares.endpoints.query("time_day == 56 and endpoint == 'ACR20'").set_index("arm")[
+        "estimate"
+    ]
     effect = proportion_effectsize(last["drug"], last["placebo"])
     analytic = NormalIndPower().solve_power(effect, power=0.8, alpha=0.05)
     # The interval of the search (a few percent), and the normal approximations of both.

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immunostat.base.errors import InputError, ModelError, Place, near_matches
+from immunostat.base.errors import InputError, ModelError, Place, UnknownNameError, near_matches
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.published_cards import PrintedCard, PublishedModelCard, ReadingCard
-from immunostat.engine.course import simulate_course
+from immunostat.engine.course import DoseLine, simulate_course
 from immunostat.engine.diagnosis import diagnose
 from immunostat.engine.folds import fold
 from immunostat.engine.frames import Solution
 from immunostat.engine.problem import EnsembleProblem, Schedule, Tolerance
+from immunostat.engine.pulses import RandomPulse, pulse_events, pulse_times
 from immunostat.engine.readings import reading
+from immunostat.engine.solution import Trajectories
 from immunostat.engine.solve import solve
 from immunostat.model.antimony import Fragment, flatten
 from immunostat.model.sbml import system_from_sbml
@@ -26,6 +28,9 @@ TOLERANCE = Tolerance(1e-9, 1e-12)
 
 #: Samples of a course that a printed result is read from.
 SAMPLES = 2001
+
+#: Seed of the random input of models that have one.
+SEED = 1
 
 #: Values tried at once while a threshold is bracketed, and how often the bracket is made smaller.
 TRIED, ROUNDS = 17, 7
@@ -108,6 +113,7 @@ def published_system(catalog: Catalog, card: PublishedModelCard) -> OdeSystem:
     for section, own, known in (
         ("parameters", card.parameters, free),
         ("initial", card.initial, system.states),
+        ("random_input", card.random_input, system.states),
         ("outputs", card.outputs, system.names),
     ):
         for name in own:
@@ -138,8 +144,11 @@ def published_course(
     card: PublishedModelCard,
     times: FloatArray,
     settings: Mapping[str, float] | None = None,
+    *,
+    outputs: Sequence[str] | None = None,
+    with_pulses: bool = True,
 ) -> Solution:
-    """Course of the outputs of a published model.
+    """Course of the outputs of a published model; of one with random input, its first history.
 
     Parameters
     ----------
@@ -151,6 +160,10 @@ def published_course(
         Ascending, in the model's unit of time. Shape (time,).
     settings
         Parameters and start values that differ from those of the card.
+    outputs
+        What to sample; the outputs of the card if None.
+    with_pulses
+        Whether the random input of the model is on.
 
     Raises
     ------
@@ -159,12 +172,19 @@ def published_course(
     ModelError
         The model could not be solved with these settings.
     """
+    end = float(times[-1]) if len(times) else 0.0
+    pulses = random_pulses(card) if with_pulses else ()
+    doses = [
+        DoseLine(pulse.amount, pulse.state, at=float(time))
+        for pulse in pulses
+        for time in pulse_times(pulse, SEED, [0], end)[0]
+    ]
     return simulate_course(
         published_system(catalog, card),
         times,
         settings,
-        (),
-        tuple(card.outputs),
+        doses,
+        tuple(card.outputs if outputs is None else outputs),
         TOLERANCE.relative,
         TOLERANCE.absolute,
     )
@@ -176,6 +196,66 @@ def scenarios(catalog: Catalog, card: PublishedModelCard, times: FloatArray) -> 
     return {
         name: published_course(catalog, card, times, settings) for name, settings in named.items()
     }
+
+
+def random_pulses(card: PublishedModelCard) -> tuple[RandomPulse, ...]:
+    """Random input of a published model; none for most."""
+    return tuple(
+        RandomPulse(state, own.amount.value, own.chance.value, own.step.value)
+        for state, own in card.random_input.items()
+    )
+
+
+def published_histories(
+    catalog: Catalog,
+    card: PublishedModelCard,
+    times: FloatArray,
+    n_histories: int,
+    *,
+    settings: Mapping[str, float] | None = None,
+    seed: int = SEED,
+) -> Trajectories:
+    """Outputs of a published model in many histories of its random input.
+
+    Two settings with the same seed meet the same pulses; history 0 is that of `published_course`.
+
+    Parameters
+    ----------
+    catalog
+        Where the fragment of the card is.
+    card
+        The published model.
+    times
+        Ascending, in the model's unit of time. Shape (time,).
+    n_histories
+        How many.
+    settings
+        Parameters and start values that differ from those of the card.
+    seed
+        Seed of the random input.
+
+    Returns
+    -------
+    Samples of the outputs of the card. Shape (history, time, output).
+
+    Raises
+    ------
+    UnknownNameError
+        A setting is no parameter or start value of the model.
+    ModelError
+        A history could not be solved.
+    """
+    system = published_system(catalog, card)
+    for name in settings or {}:
+        if name not in (*_free_parameters(system), *system.states):
+            raise UnknownNameError(
+                f"model '{card.name}' has no parameter or start value '{name}'",
+                remedy=near_matches(name, (*system.parameters, *system.states)),
+            )
+    own = [settings or {}] * n_histories
+    end = float(times[-1]) if len(times) else 0.0
+    events = pulse_events(random_pulses(card), seed, range(n_histories), end)
+    return _solved(system, own, times, tuple(card.outputs), Schedule.of_events(system, events))
 
 
 def reproduced(catalog: Catalog, card: PublishedModelCard) -> list[Reproduced]:
@@ -196,15 +276,15 @@ def _read(system: OdeSystem, card: PublishedModelCard, own: ReadingCard) -> floa
     if own.kind == "lasting states":
         assert own.starts is not None
         tried = np.linspace(own.starts.low, own.starts.high, TRIED)
-        ends_of = _readings(system, own, [base | {own.starts.of: float(v)} for v in tried])
+        ends_of = _readings(system, card, own, [base | {own.starts.of: float(v)} for v in tried])
         return float(_different(ends_of))
     if own.threshold is None:
-        return float(_readings(system, own, [base])[0])
+        return float(_readings(system, card, own, [base])[0])
     varied = own.threshold
     low, high = varied.low, varied.high
     for _ in range(ROUNDS):
         tried = np.linspace(low, high, TRIED)
-        found = _readings(system, own, [base | {varied.of: float(v)} for v in tried])
+        found = _readings(system, card, own, [base | {varied.of: float(v)} for v in tried])
         is_above = found > varied.crosses
         changes = np.flatnonzero(is_above[1:] != is_above[:-1])
         if len(changes) != 1:
@@ -218,19 +298,38 @@ def _read(system: OdeSystem, card: PublishedModelCard, own: ReadingCard) -> floa
 
 
 def _readings(
-    system: OdeSystem, own: ReadingCard, settings: Sequence[Mapping[str, float]]
+    system: OdeSystem,
+    card: PublishedModelCard,
+    own: ReadingCard,
+    settings: Sequence[Mapping[str, float]],
 ) -> FloatArray:
     """The reading for each of some settings, solved together. Shape (setting,)."""
+    pulses = random_pulses(card) if own.histories else ()
+    # a pulse acts at once, so that samples must not be much further apart than steps of pulses
+    dense = max((round((own.end - own.begin) / (2 * p.step)) + 1 for p in pulses), default=0)
+    samples = 1 if own.begin == own.end else max(SAMPLES, dense)
+    times = np.linspace(own.begin, own.end, samples)
+    n = max(own.histories, 1)
+    events = pulse_events(pulses, SEED, range(n), own.end) * len(settings)
+    every = [values for values in settings for _ in range(n)]
+    schedule = Schedule.of_events(system, events)
+    found = _solved(system, every, times, (own.output,), schedule).values[:, :, 0]
+    kind = "value" if own.kind == "lasting states" else own.kind
+    read = np.array([reading(kind, times, y, own.level) for y in found])
+    return np.asarray(read.reshape(len(settings), n).mean(axis=1), dtype=np.float64)
+
+
+def _solved(
+    system: OdeSystem,
+    settings: Sequence[Mapping[str, float]],
+    times: FloatArray,
+    outputs: tuple[str, ...],
+    schedule: Schedule,
+) -> Trajectories:
+    """The model once for each of some settings, all from time 0."""
     parameters, states = _rows(system, settings)
-    times = np.linspace(own.begin, own.end, 1 if own.begin == own.end else SAMPLES)
     problem = EnsembleProblem(
-        system,
-        parameters,
-        Schedule.empty(len(settings)),
-        times,
-        (own.output,),
-        start=0.0,
-        initial_states=states,
+        system, parameters, schedule, times, outputs, start=0.0, initial_states=states
     )
     found = solve(problem, tolerance=TOLERANCE, threads=1)
     for failed in np.flatnonzero(~found.is_ok):
@@ -238,8 +337,7 @@ def _readings(
             f"model '{system.name}' {diagnose(problem, found, int(failed), TOLERANCE)}",
             remedy="check the settings of the reading",
         )
-    kind = "value" if own.kind == "lasting states" else own.kind
-    return np.array([reading(kind, times, y, own.level) for y in found.values[:, :, 0]])
+    return found
 
 
 def _rows(

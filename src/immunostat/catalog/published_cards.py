@@ -21,6 +21,7 @@ ReadingKind = Literal[
     "first time below",
     "period",
     "number of maxima",
+    "number of rises",
     "lasting states",
     "fold",
 ]
@@ -53,7 +54,8 @@ class ReadingCard(Card):
     With `threshold` the result is the value of a parameter or start value at which the reading
     crosses a level. "lasting states" counts the different ends of courses that begin at several
     values of one state; "fold" is the extreme value of `parameter` along the steady states in which
-    the output goes from one end of `starts` to the other.
+    the output goes from one end of `starts` to the other. With `histories` it is the mean over so
+    many histories of the random input; without, there is no random input.
     """
 
     kind: ReadingKind
@@ -65,6 +67,7 @@ class ReadingCard(Card):
     threshold: VariedCard | None = None
     starts: RangeCard | None = None
     parameter: Name | None = None
+    histories: Annotated[int, Field(ge=0, le=1000)] = 0
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -76,7 +79,8 @@ class ReadingCard(Card):
             raise ValueError("reading 'lasting states' needs the key 'starts'")
         if self.end < self.begin or (self.end == self.begin and self.kind != "value"):
             raise ValueError("'end' must lie after 'begin'")
-        if self.kind.startswith("first time") and self.level is None:
+        needs_level = self.kind.startswith("first time") or self.kind == "number of rises"
+        if needs_level and self.level is None:
             raise ValueError(f"reading '{self.kind}' needs the key 'level'")
         return self
 
@@ -100,6 +104,14 @@ class PrintedCard(FactCard):
         if not self.because.strip():
             raise ValueError("a printed result needs 'because', the reason for its tolerance")
         return self
+
+
+class RandomInputCard(Card):
+    """Pulses into a state: in each step one of `amount` with probability `chance`."""
+
+    amount: FactCard
+    chance: FactCard
+    step: FactCard
 
 
 class OutputCard(Card):
@@ -128,6 +140,8 @@ class PublishedModelCard(Card):
     until: Annotated[Number, Field(gt=0)]
     parameters: dict[Name, FactCard]
     initial: dict[Name, FactCard]
+    #: States that receive pulses at random times; different states independently.
+    random_input: dict[Name, RandomInputCard] = Field(default_factory=dict)
     outputs: dict[Name, OutputCard]
     #: Courses that a figure shows, each with what it changes; the card's own course if none.
     scenarios: dict[Text, dict[Name, Number]] = Field(default_factory=dict)
@@ -147,6 +161,8 @@ class PublishedModelCard(Card):
                     raise ValueError(f"scenario '{title}' sets '{name}', which is not in this card")
         for i, result in enumerate(self.printed):
             own = result.reading
+            if own.histories and not self.random_input:
+                raise ValueError(f"printed.{i} has 'histories', but there is no 'random_input'")
             varied = [part.of for part in (own.threshold, own.starts) if part]
             varied += [own.parameter] if own.parameter else []
             for name in (*own.settings, *varied):

@@ -58,6 +58,7 @@ def published(
 ) -> None:
     """Models of publications, or one with its course."""
     from immunostat.catalog.lookup import Catalog
+    from immunostat.catalog.published import published_system
 
     catalog, how = Catalog.packaged(context.obj), format_of(as_json, as_csv)
     if name is not None:
@@ -72,7 +73,7 @@ def published(
             c.name,
             c.title,
             c.situation,
-            list(c.initial),
+            list(published_system(catalog, c).states),
             len(c.parameters),
             len(c.printed),
             "no unit" if c.time_unit == "1" else c.time_unit,

@@ -19,7 +19,8 @@ from immunostat.cli.printing import (
     print_json,
     print_table,
 )
-from immunostat.cli.varying import SetOption, StudyArgument, progress_bar
+from immunostat.cli.progress import progress_bar
+from immunostat.cli.varying import SetOption, StudyArgument
 
 HELP = (
     "Find the patients per arm at which a trial reaches a power, by the study's own analysis: "

@@ -19,13 +19,14 @@ def reading(kind: str, times: FloatArray, values: FloatArray, level: float | Non
         ``value`` (the last), ``maximum``, ``minimum``, ``time of maximum``, ``growth rate`` (mean
         rate of the logarithm from the first to the last sample, negative where it falls),
         ``doubling time``, ``half-life``, ``first time above``, ``first time below`` (of `level`),
-        ``period`` (mean distance of maxima), ``number of maxima`` (inside the course).
+        ``period`` (mean distance of maxima), ``number of maxima`` (inside the course), ``number of
+        rises`` (from `level` or below to above it, from sample to sample).
     times
         Strictly increasing. Shape (time,).
     values
         The output at these times. Shape (time,).
     level
-        For the kinds that ask when the output crosses it.
+        For the kinds that ask when or how often the output crosses it.
 
     Returns
     -------
@@ -53,9 +54,11 @@ def reading(kind: str, times: FloatArray, values: FloatArray, level: float | Non
         return _vertex(times, values)[0]
     if kind in ("growth rate", "doubling time", "half-life"):
         return _rate(kind, times, values)
-    if kind in ("first time above", "first time below"):
+    if kind in ("first time above", "first time below", "number of rises"):
         if level is None:
             raise RangeError(f"'{kind}' needs a level")
+        if kind == "number of rises":
+            return float(np.sum((values[1:] > level) & (values[:-1] <= level)))
         return _crossing(times, values, level, kind == "first time above")
     if kind in ("period", "number of maxima"):
         inside = values[1:-1]

@@ -9,6 +9,8 @@ import pandas as pd
 from immunostat.report import tables, words
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.harm_figures import SEVERE, weighed_harms
+from immunostat.report.shape import shape_of
+from immunostat.report.trial_words import conclusion
 from immunostat.study.result import Result
 
 
@@ -18,7 +20,12 @@ def sentences(result: Result) -> list[str]:
 
 
 def _benefit(result: Result) -> str:
-    """The first endpoint (or the one that the study calls primary) at its last visit."""
+    """The first endpoint (or the one that the study calls primary) at its last visit.
+
+    Of a crossover, whose arms are sequences of treatments, the first comparison within patients.
+    """
+    if shape_of(result).sequences and len(result.analyses):
+        return conclusion(result)
     final = final_estimates(result)
     if final.empty:
         return "The study asked for no endpoint, so nothing can be said about benefit."

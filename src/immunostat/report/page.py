@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,21 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from immunostat.report import answer, figures, plates, style, tables, words
+from immunostat.report import answer, asked, figures, plates, style, tables, trial_tables, words
+from immunostat.report import trial_words as told
+from immunostat.report.shape import shape_of
 from immunostat.study.result import Result
 
 DISCLAIMER = (
     "This is the output of a research and teaching tool. It describes virtual patients of a model, "
     "not people, and it is no medical advice."
 )
+SECTIONS = (
+    *("answer", "people", "conclusion", "benefit", "compared", "events", "dose", "power", "rules"),
+    *("harm", "exposure", "inside"),
+)
+"""Where figures stand."""
+
 OPEN_ASSUMPTIONS = 12
 """Up to this many assumptions stand open on the page; more are folded away by card."""
 
@@ -119,19 +127,23 @@ def _rendered(result: Result, shown: Mapping[str, list[Drawn]], has_png: bool) -
     assumed = tables.assumptions(result)
     compared = _some(tables.comparison(result))
     failures = _some(tables.failures(result))
-    sections = ("answer", "benefit", "compared", "harm", "exposure", "inside")
+    trial = _trial(result)
+    told_first = told.lead(result)
+    answers = zip(("Benefit", "Harm", "Trust"), answer.sentences(result), strict=True)
     return environment.get_template("page.html").render(
         title=str(study.get("title") or "Untitled study"),
         question=study.get("question") or "",
         disclaimer=DISCLAIMER,
         css=Markup((here / "page.css").read_text(encoding="utf-8")),
         count=_Count(),
-        contents=_contents(shown, failures is not None),
-        answer=list(zip(("Benefit", "Harm", "Trust"), answer.sentences(result), strict=True)),
-        asked=_asked(result),
+        contents=_contents(shown, trial, failures is not None),
+        answer=[*told_first, *answers],
+        trial=trial,
+        all_trials=_all_trials(result),
+        asked=asked.asked(result),
         arms={arm: [str(line) for line in study["arms"][arm]] for arm in result.arms},
         colors=style.arm_colors(result),
-        figures={name: shown.get(name, []) for name in sections},
+        figures={name: shown.get(name, []) for name in SECTIONS},
         efficacy=_some(tables.efficacy(result)),
         harm=_some(tables.harm(result)),
         compared=compared,
@@ -152,12 +164,125 @@ def _some(frame: pd.DataFrame) -> pd.DataFrame | None:
     return frame if len(frame) else None
 
 
-def _contents(shown: Mapping[str, list[Drawn]], has_failures: bool) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Part:
+    """A section about the trial.
+
+    Parameters
+    ----------
+    title, short
+        Its heading, and its name in the list of contents.
+    sentences
+        What it says first.
+    tables
+        Captions and tables; small ones stand side by side.
+    notes
+        What stands below.
+    is_table_first
+        Whether the tables come before the figures.
+    """
+
+    title: str
+    short: str
+    sentences: list[str]
+    tables: list[tuple[str, pd.DataFrame]]
+    notes: list[str]
+    is_table_first: bool = False
+
+
+def _trial(result: Result) -> dict[str, Part]:
+    """Sections about the trial that the result has data for, by name."""
+    people = [
+        ("Candidates, and why some were left out.", trial_tables.left_out(result)),
+        ("What became of the patients of each arm.", trial_tables.flow(result)),
+    ]
+    shape = shape_of(result)
+    trials = f" All {shape.n_trials:,} whole trials together." if shape.n_trials > 1 else ""
+    if trials:
+        people[1] = (people[1][0] + trials, people[1][1])
+    looks = trial_tables.looks(result)
+    parts = {
+        "people": Part("Who took part", "People", [told.people(result)], people, [], True),
+        "conclusion": Part(
+            "What the trial concludes",
+            "Conclusion",
+            [told.conclusion(result)],
+            [("Analyses that the study asked for.", trial_tables.conclusions(result))],
+            told.conclusion_notes(result),
+        ),
+        "events": Part(
+            "How soon it happened",
+            "Time to event",
+            [told.event(result, name) for name in trial_tables.event_names(result)],
+            [],
+            [],
+        ),
+        "dose": Part(
+            "How the effect follows the dose",
+            "Dose",
+            [told.dose(result)],
+            [("Dose response.", trial_tables.doses(result))],
+            [],
+        ),
+        "power": Part(
+            "What trials like this would find",
+            "Power",
+            [told.power(result), told.looks(result)],
+            [
+                (
+                    "Whole trials of the same design, each of other patients. Power: share with p "
+                    "of at most 0.05. SD: of the estimates. Coverage: share of the 95 % intervals "
+                    "that hold the estimate in all patients.",
+                    trial_tables.power(result),
+                ),
+                (
+                    "Looks at the data: share of the trials that stop at each.",
+                    looks,
+                ),
+            ],
+            [told.looks_notes(result)] if len(looks) else [],
+        ),
+        "rules": Part(
+            "What the rules did",
+            "Rules",
+            [told.rules(result)],
+            [("Patients on whom each rule acted; every action stands in actions.csv.",
+              trial_tables.rules(result))],
+            [],
+        ),
+    }  # fmt: skip
+    kept = {}
+    for name, part in parts.items():
+        frames = [(caption, frame) for caption, frame in part.tables if len(frame)]
+        if frames or (any(part.sentences) and name != "people"):
+            said = [sentence for sentence in part.sentences if sentence]
+            kept[name] = replace(part, sentences=said, tables=frames)
+    return kept
+
+
+def _all_trials(result: Result) -> str:
+    """Whose numbers stand under benefit where there are many whole trials."""
+    n = shape_of(result).n_trials
+    if n == 1:
+        return ""
+    return (
+        f"Here stand the patients of all {n:,} whole trials together, so intervals are much "
+        "narrower than those of one trial."
+    )
+
+
+def _contents(
+    shown: Mapping[str, list[Drawn]], trial: Mapping[str, Part], has_failures: bool
+) -> list[tuple[str, str]]:
     """Anchors and names of the sections that the page has."""
+    named = {name: [(name, part.short)] for name, part in trial.items()}
     listed = [
         ("answer", "Answer"),
         ("question", "Question"),
+        *named.get("people", []),
+        *named.get("conclusion", []),
         ("benefit", "Benefit"),
+        *(pair for name in ("events", "dose", "power", "rules") for pair in named.get(name, [])),
         ("harm", "Harm"),
         *([("exposure", "Exposure")] if shown.get("exposure") else []),
         *([("inside", "Immune system")] if shown.get("inside") else []),
@@ -165,39 +290,6 @@ def _contents(shown: Mapping[str, list[Drawn]], has_failures: bool) -> list[tupl
     ]
     ends = [("assumptions", "Assumptions"), ("sources", "Sources"), ("made", "Method")]
     return listed + ends
-
-
-def _asked(result: Result) -> list[tuple[str, str]]:
-    """What the study was, as pairs of words."""
-    study = result.study
-    population = study.get("population") or {}
-    pairs = [
-        ("Situation", words.label(str(study.get("situation") or "")).replace("-", " ")),
-        ("Patients", _patients(population)),
-        ("Background", "; ".join(str(line) for line in study.get("background") or [])),
-        ("Duration", words.span(float(study["duration_day"])) if "duration_day" in study else ""),
-        ("Endpoints", _names(study.get("endpoints"))),
-        ("Side effects", _names(study.get("side_effects"))),
-        ("Rules", _names(study.get("rules"))),
-        ("Compared with", _names(study.get("compare_with"))),
-    ]
-    return [(word, text) for word, text in pairs if text]
-
-
-def _patients(population: Mapping[str, Any]) -> str:
-    """Who the virtual patients are and how many."""
-    who = str(population.get("title") or population.get("name") or "")
-    count = population.get("patients")
-    if count is None:
-        return who
-    return f"{int(count):,} virtual patients, the same in every arm" + (f": {who}" if who else "")
-
-
-def _names(value: object) -> str:
-    """A list of names, or one word such as 'all', as text."""
-    if isinstance(value, list | tuple):
-        return ", ".join(words.label(str(name)) for name in value)
-    return words.label(str(value or ""))
 
 
 def _compared_words(result: Result) -> str:
@@ -247,7 +339,7 @@ def _made(result: Result) -> list[tuple[str, str]]:
     if not isinstance(tolerance, Mapping):
         tolerance = {"relative": tolerance}
     pairs = [
-        ("Version", _names(run.get("version"))),
+        ("Version", asked.names(run.get("version"))),
         ("Seed", str(run.get("seed", ""))),
         ("Cohort", _cohort(cohort, left_out)),
         ("Method", words.label(str(run.get("method", "")))),

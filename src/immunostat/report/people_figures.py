@@ -23,13 +23,17 @@ DOSES: Mapping[str, str] = {
     "reduced": "#56b4e9",
     "escalated": "#6a4c93",
     "held": "#e3e7eb",
-    "stopped": "#ffffff",
+    "stopped": "transparent",
 }
 ACTIONS: Mapping[str, str] = {
     "hold": "square",
     "resume": "triangle-right",
     "reduce": "triangle-down",
+    "lower": "triangle-down",
     "escalate": "triangle-up",
+    "raise": "triangle-up",
+    "change": "circle",
+    "start": "triangle-left",
     "stop": "cross",
     "leave": "diamond",
 }
@@ -38,7 +42,7 @@ ACTIONS: Mapping[str, str] = {
 def swimmer(
     spans: pd.DataFrame, actions: pd.DataFrame | None = None, *, title: str = "Doses in time"
 ) -> style.Figure:
-    """A lane for each patient: what dose he is on, and what was done.
+    """A lane for each patient: the dose, and what was done.
 
     Parameters
     ----------
@@ -198,7 +202,7 @@ def dropout(
     y_axis = style.value_axis(True, grid=True, gridColor=style.GRID)
     areas = (
         alt.Chart(data[["arm", "cause", "time", "share", "order"]])
-        .mark_area(interpolate="step-after", stroke="white", strokeWidth=0.6)
+        .mark_area(interpolate="step-after")
         .encode(
             x=alt.X("time:Q", axis=axis, scale=alt.Scale(nice=False)),
             y=alt.Y("share:Q", stack="zero", axis=y_axis),
@@ -209,7 +213,10 @@ def dropout(
         )
         .properties(width=(style.WIDE - 30 * columns) // columns, height=200)
     )
-    header = alt.Header(title=None, labelFontSize=12, labelColor=style.INK, labelFontWeight=600)
+    width = (style.WIDE - 30 * columns) // columns
+    header = alt.Header(
+        title=None, labelFontSize=12, labelColor=style.INK, labelFontWeight=600, labelLimit=width
+    )
     figure = areas.facet(facet=alt.Facet("arm:N", sort=arms, header=header), columns=columns)
     return style.finish(
         figure, f"{title}, by {unit}", "share of patients, by the cause for which they left first"

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from immunostat.report import figures, words
+from immunostat.report import figures, trial_plates, words
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.harm_figures import RATE, has_grades
+from immunostat.report.plate import Plate, file_name
 from immunostat.study.result import Result
+
+__all__ = ["Plate", "chosen", "courses_left", "file_name"]
 
 MOST_COURSES = 5
 MOST_SCORES = 3
 MOST_EXPOSURES = 8
 
 
-@dataclass(frozen=True)
-class Plate:
-    """A figure of the report.
-
-    Parameters
-    ----------
-    section
-        Where it stands: answer, benefit, compared, harm, exposure or inside.
-    name
-        Name of its file, without ending.
-    figure
-        The chart.
-    caption
-        What a reader should see in it; also read aloud in its place.
-    """
-
-    section: str
-    name: str
-    figure: figures.Figure
-    caption: str
-
-
 def chosen(result: Result) -> Iterator[Plate]:
     """Every figure that the result has data for, in the order of the page."""
     yield from _answer(result)
+    yield from trial_plates.chosen(result)
     yield from _benefit(result)
     yield from _harm(result)
     yield from _exposure(result)
@@ -65,9 +45,13 @@ def _answer(result: Result) -> Iterator[Plate]:
 
 def _benefit(result: Result) -> Iterator[Plate]:
     final = final_estimates(result)
+    # A time to an event has a section of its own.
+    final = final[final["statistic"] != "incidence"]
     is_share = final["statistic"].astype(str).str.contains("proportion")
     shares = list(dict.fromkeys(final.loc[is_share, "endpoint"]))
     scores = list(dict.fromkeys(final.loc[~is_share, "endpoint"]))
+    # Courses of concentrations stand with the exposure.
+    scores = [name for name in scores if not str(name).endswith(" concentration")]
     scores = [name for name in scores if not any(_is_change_of(name, other) for other in scores)]
     for name in [*shares[:1], *scores[:MOST_SCORES]]:
         shown = words.label(name)
@@ -76,7 +60,7 @@ def _benefit(result: Result) -> Iterator[Plate]:
             file_name("response", name),
             figures.response(result, name),
             f"{shown} over time, by arm. The band is the 95 % interval of the estimate, not the "
-            "spread between patients.",
+            f"spread between patients.{_periods(result)}",
         )
     if shares:
         published = " Small marks beside the bars are published trials with their own intervals."
@@ -95,6 +79,16 @@ def _benefit(result: Result) -> Iterator[Plate]:
             "Each published result (diamond) above what the model says of the same arm, endpoint "
             "and visit. Orange circles are predictions; blue squares were used in fitting.",
         )
+
+
+def _periods(result: Result) -> str:
+    """When the treatments of a crossover were taken, for a caption."""
+    crossover = (result.study.get("design") or {}).get("crossover") or {}
+    if not crossover:
+        return ""
+    own = [f"{name}: {', then '.join(taken)}" for name, taken in crossover["sequences"].items()]
+    washout = crossover.get("washout", "0 weeks")
+    return f" {'; '.join(own)}; periods of {crossover['period']}, washout {washout}."
 
 
 def _is_change_of(name: str, other: str) -> bool:
@@ -177,14 +171,3 @@ def _courses(result: Result) -> list[str]:
         return not (is_named or is_unique), units[name] in ("", "1", "relative to health")
 
     return sorted(names, key=order)
-
-
-def file_name(kind: str, name: str) -> str:
-    """Name of a figure's file: letters, digits and hyphens.
-
-    Examples
-    --------
-    >>> file_name("course", "IL6R engagement"), file_name("course", "../a/b")
-    ('course-il6r-engagement', 'course-a-b')
-    """
-    return f"{kind}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}"

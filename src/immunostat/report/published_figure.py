@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 #: Points of a line; more cannot be seen in a panel of half the page's width.
 POINTS = 161
 
+#: Room for the numbers of a vertical axis, so that panels stand in line.
+MARGIN = 56
+
+#: Numbers too long for that room are written as powers of ten.
+_LABEL = (
+    "abs(datum.value) >= 1e5 ? replace(format(datum.value, '~e'), 'e+', '·10^') "
+    ": format(datum.value, ',~r')"
+)
+
 
 def course_figure(
     card: PublishedModelCard, courses: Mapping[str, xr.Dataset], shows_printed: bool = True
@@ -41,7 +50,7 @@ def course_figure(
         scale=alt.Scale(domain=names, range=list(PALETTE[: len(names)])),
         legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=3) if len(names) > 1 else None,
     )
-    width = NARROW - 62 if len(card.outputs) > 1 else WIDE - 90
+    width = NARROW - MARGIN - 10 if len(card.outputs) > 1 else WIDE - MARGIN - 20
     panels = []
     for name, output in card.outputs.items():
         least = -np.inf if name in card.signed else 0.0  # not the solver's dust below zero
@@ -52,16 +61,22 @@ def course_figure(
             axis=alt.Axis(title=TIME_WORDS[card.time_unit], tickCount=6),
             scale=alt.Scale(nice=False),
         )
-        y = alt.Y("value:Q", axis=alt.Axis(title=title, tickCount=5))
+        y = alt.Y(
+            "value:Q",
+            axis=alt.Axis(title=None, tickCount=5, labelExpr=_LABEL, minExtent=MARGIN),
+        )
         line = alt.Chart(pd.concat(rows)).mark_line(interpolate="monotone", clip=True)
         layers: list[Any] = [line.encode(x=x, y=y, color=color)]
         if shows_printed:
             layers += _printed(card, name)
-        panels.append(alt.layer(*layers).properties(width=width, height=150))
+        heading = alt.TitleParams(title, fontSize=12, fontWeight="normal", offset=12)
+        panels.append(alt.layer(*layers).properties(width=width, height=150, title=heading))
     columns = 2 if len(panels) > 1 else 1
     rows_of = [alt.hconcat(*panels[i : i + columns]) for i in range(0, len(panels), columns)]
-    has_printed = shows_printed and any(_is_level(own) for own in card.printed)
-    words = "gray: what is printed; band: range or standard deviation" if has_printed else ""
+    levels = [own for own in card.printed if shows_printed and _is_level(own)]
+    words = "gray: what the publication prints" if levels else ""
+    if any(_has_band(own) for own in levels):
+        words += "; band: range or standard deviation"
     return finish(alt.vconcat(*rows_of), card.title, words)
 
 
@@ -79,6 +94,11 @@ def _is_level(own: PrintedCard) -> bool:
     return plain and own.reading.kind == "value" and own.compare == "equal" and own.value > 0
 
 
+def _has_band(own: PrintedCard) -> bool:
+    """Whether the tolerance can be seen beside the line, and is a spread rather than rounding."""
+    return own.is_range or own.tolerance > 0.02 * own.value
+
+
 def _printed(card: PublishedModelCard, name: str) -> list[Any]:
     """A dashed line at each printed level of an output, and a band where it has a spread."""
     layers: list[Any] = []
@@ -93,7 +113,7 @@ def _printed(card: PublishedModelCard, name: str) -> list[Any]:
             }
         )
         base = alt.Chart(data)
-        if own.is_range or own.tolerance > 0.02 * own.value:  # narrower than the line otherwise
+        if _has_band(own):
             band = base.mark_rect(color=CONTROL, opacity=0.15)
             layers.append(band.encode(y="low:Q", y2="high:Q"))
         if not own.is_range:

@@ -48,7 +48,8 @@ def sheet(
     ]
     sections = (
         Section("What it is", tuple(about)),
-        Section("Start", tuple((name, shown(fact)) for name, fact in card.initial.items())),
+        Section("Start", _start(card)),
+        *([Section("Random input", _pulses(card))] if card.random_input else []),
         Section(
             "What it shows",
             tuple((n, f"{o.title}{_unit(o.unit)}") for n, o in card.outputs.items()),
@@ -58,6 +59,24 @@ def sheet(
         Section("Sources", tuple((key, cite(catalog.source(key))) for key in dict.fromkeys(keys))),
     )
     return tuple(section for section in sections if section.rows)
+
+
+def _start(card: PublishedModelCard) -> tuple[tuple[str, str], ...]:
+    if not card.initial:
+        return (("all states", "follow from the parameters, see the equations"),)
+    return tuple((name, shown(fact)) for name, fact in card.initial.items())
+
+
+def _pulses(card: PublishedModelCard) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (
+            state,
+            f"{pulse.amount.value:g}{_unit(pulse.amount.unit).lstrip(',')} at once, with "
+            f"probability {pulse.chance.value:.4g} in each step of {pulse.step.value:g} "
+            f"{pulse.step.unit}; the course below is the first history",
+        )
+        for state, pulse in card.random_input.items()
+    )
 
 
 def _unit(unit: str) -> str:

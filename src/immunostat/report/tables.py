@@ -97,8 +97,7 @@ def assumptions(result: Result) -> dict[str, pd.DataFrame]:
 
 def failures(result: Result) -> pd.DataFrame:
     """Patients that could not be solved: one row per arm and cause."""
-    table = result.patients
-    failed = table[~table["status"].astype(str).str.lower().isin(["ok", "solved", "success"])]
+    failed = result.rows("patients", ["arm", "patient", "status"], ("status", "!=", "ok"))
     counts = failed.groupby(["arm", "status"], sort=False).size().reset_index(name="count")
     rows = []
     for row in counts.to_dict("records"):
@@ -170,6 +169,8 @@ def _endpoint_title(row: Row) -> str:
     """Name, statistic, unit and time of an endpoint."""
     unit, statistic = str(row["unit"]), str(row["statistic"])
     measure = "% of patients" if words.is_fraction(unit, statistic) else statistic
+    if statistic == "incidence":
+        measure += ", Kaplan-Meier"
     if unit not in ("", "1"):
         measure += f", {words.shown_unit(unit)}"
     return f"{words.label(str(row['endpoint']))}, {words.when(float(row['time_day']))}\n{measure}"

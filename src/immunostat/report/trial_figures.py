@@ -5,6 +5,7 @@ Each takes plain tables, whose columns its docstring names, so that any study ca
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from immunostat.outcomes.survival import Curve
-from immunostat.report import style, words
+from immunostat.report import effects, style, words
 
 CAPTIONS: Mapping[str, str] = {
     "kaplan_meier": "Share of patients without the event, by arm. The band is the 95 % interval; "
@@ -25,7 +26,7 @@ CAPTIONS: Mapping[str, str] = {
     "replicates": "What repeated trials of the same design find: chance in who takes part alone.",
     "comparisons": "Differences with their 95 % intervals; a line that crosses zero is no more "
     "than chance would make.",
-    "swimmer": "Each line is one patient. Color says what dose he is on, marks say what was done.",
+    "swimmer": "Each line is one patient. Color says what dose, marks say what was done.",
     "waterfall": "Best change from baseline of each patient, sorted; each bar is one patient.",
     "dropout": "Share of patients who have left by each time, by the cause for which they left.",
     "spaghetti": "Single patients as thin lines; the bands hold 50 % and 90 % of all patients, "
@@ -35,6 +36,9 @@ CAPTIONS: Mapping[str, str] = {
 
 #: Numbers at risk that stand below a survival curve, at most.
 MOST_AT_RISK = 9
+
+#: Letters of a line of a label beside a forest plot.
+LABEL_LETTERS = 38
 
 #: Powers that trials are planned for.
 USUAL_POWER = (0.8, 0.9)
@@ -79,6 +83,7 @@ def kaplan_meier(
     *,
     colors: Mapping[str, str] | None = None,
     last_day: float | None = None,
+    is_rising: bool = False,
 ) -> style.Figure:
     """Share of patients without an event over time, with the numbers at risk below.
 
@@ -86,19 +91,26 @@ def kaplan_meier(
     ----------
     curves
         From `curve_table`: arm, time_day, estimate, low, high, n_at_risk; steps hold until the
-        next.
+        next. Without ``n_at_risk`` no numbers stand below.
     event
         What the patients are free of, in words.
     colors
         Color of each arm.
     last_day
         End of the time axis; the last time of any curve if None.
+    is_rising
+        Whether the curves are the share *with* the event.
     """
     end = float(curves["time_day"].max()) if last_day is None else last_day
     arms = list(dict.fromkeys(curves["arm"].astype(str)))
     steps, x, unit = _steps(curves, end)
     y = alt.Y("estimate:Q", axis=style.value_axis(share=True), scale=alt.Scale(domain=[0, 1]))
     top = _step_layers(steps, x, y, arms, colors).properties(width=style.WIDE - 110, height=270)
+    title = f"{event} by {unit}" if is_rising else f"Free of {event} by {unit}"
+    how = "one minus Kaplan-Meier" if is_rising else "Kaplan-Meier"
+    subtitle = f"share of patients ({how}); band: 95 % interval"
+    if "n_at_risk" not in curves or curves["n_at_risk"].isna().any():
+        return style.finish(top.properties(width=style.WIDE), title, subtitle)
     days, ticks = _ticks(end)
     shown = ticks[:: max(1, -(-len(ticks) // MOST_AT_RISK))]
     at_risk = pd.DataFrame(
@@ -130,11 +142,7 @@ def kaplan_meier(
         )
     )
     figure = alt.vconcat(top, below, spacing=64, bounds="flush").resolve_scale(color="independent")
-    return style.finish(
-        figure,
-        f"Free of {event} by {unit}",
-        "share of patients (Kaplan-Meier); band: 95 % interval",
-    )
+    return style.finish(figure, title, subtitle)
 
 
 def cumulative_incidence(
@@ -228,6 +236,8 @@ def replicates(
     *,
     is_share: bool = False,
     colors: Mapping[str, str] | None = None,
+    true_words: str = "value for very many patients",
+    null: float | None = None,
 ) -> style.Figure:
     """Distribution of what repeated trials find: every replicate, middle half, 95 % of them.
 
@@ -240,6 +250,10 @@ def replicates(
         What is estimated, in words.
     is_share
         Whether estimates are shares, to be shown in percent.
+    true_words
+        What the column ``truth`` is, in words.
+    null
+        The estimate of no difference, drawn as a line.
     """
     groups = list(dict.fromkeys(table["group"].astype(str)))
     axis = style.value_axis(is_share, 7, grid=True, gridColor=style.GRID)
@@ -280,8 +294,12 @@ def replicates(
                 shape="triangle-down", filled=True, color=style.INK, size=90, opacity=1, yOffset=-30
             ).encode(x=alt.X("truth:Q", scale=scale), y=y)
         )
+    if null is not None:
+        line = alt.Chart(pd.DataFrame({"at": [null]}))
+        dashed = line.mark_rule(color=style.MUTED, strokeDash=[4, 3])
+        layers.insert(0, dashed.encode(x=alt.X("at:Q", axis=axis, scale=scale)))
     n = int(table.groupby("group").size().max())
-    tick = "; triangle: value for very many patients" if has_truth else ""
+    tick = f"; triangle: {true_words}" if has_truth else ""
     return style.finish(
         alt.layer(*layers).properties(width=style.WIDE - 170, height=alt.Step(64)),
         f"{label} in {n:,} trials of the same design",
@@ -302,7 +320,8 @@ def comparisons(
     ----------
     table
         ``label``, ``estimate``, ``low``, ``high``; optional ``panel`` (heading of the panel; rows
-        of a panel share an axis), ``group`` (color) and ``is_share`` (values in percent points).
+        of a panel share an axis), ``group`` (color), ``is_share`` (values in percent points) and
+        ``is_ratio`` (logarithmic axis around 1).
     title
         Heading.
     """
@@ -310,6 +329,7 @@ def comparisons(
         panel=table.get("panel", ""),
         group=table.get("group", ""),
         is_share=table.get("is_share", False),
+        is_ratio=table.get("is_ratio", False),
     )
     groups = list(dict.fromkeys(data["group"].astype(str)))
     panels = [
@@ -329,30 +349,37 @@ def _forest_panel(
 ) -> style.Figure:
     """Comparisons that share an axis, with their numbers at the right."""
     share = bool(rows["is_share"].iloc[0])
-    labels = list(dict.fromkeys(rows["label"].astype(str)))
-    factor = 100.0 if share else 1.0
-    digits = 1 if share else 2
+    # A label too long for its place takes several lines.
+    rows = rows.assign(
+        label=["\n".join(textwrap.wrap(str(label), LABEL_LETTERS)) for label in rows["label"]]
+    )
+    labels = list(dict.fromkeys(rows["label"]))
+    lines = max(label.count("\n") + 1 for label in labels)
+    ratio = bool(rows["is_ratio"].iloc[0])
     data = rows.assign(
         said=[
-            f"{words.signed(factor * e, digits)} ({words.signed(factor * low, digits)} to "
-            f"{words.signed(factor * high, digits)})"
-            if np.isfinite(low) and np.isfinite(high)
-            else words.signed(factor * e, digits)
+            _said(e, low, high, share, ratio)
             for e, low, high in zip(rows["estimate"], rows["low"], rows["high"], strict=True)
         ]
     )[["label", "group", "estimate", "low", "high", "said"]]
-    ends = np.r_[data[["estimate", "low", "high"]].to_numpy(float).ravel(), 0.0]
-    pad = 0.06 * (float(np.nanmax(ends) - np.nanmin(ends)) or 1.0)
-    domain = [float(np.nanmin(ends)) - pad, float(np.nanmax(ends)) + pad]
-    scale = alt.Scale(domain=domain, nice=False)
-    axis = style.value_axis(share, 6, grid=True, gridColor=style.GRID)
+    null = 1.0 if ratio else 0.0
+    ends = np.r_[data[["estimate", "low", "high"]].to_numpy(float).ravel(), null]
+    ends = ends[np.isfinite(ends) & ((ends > 0) | (not ratio))]
+    ends = np.log(ends) if ratio else ends
+    pad = 0.06 * (float(ends.max() - ends.min()) or 1.0)
+    domain = np.array([ends.min() - pad, ends.max() + pad])
+    kind: Any = "log" if ratio else "linear"
+    domain = np.exp(domain) if ratio else domain
+    scale = alt.Scale(type=kind, domain=[float(end) for end in domain], nice=False, clamp=True)
+    ticks = {"values": _log_ticks(domain)} if ratio else {}
+    axis = style.value_axis(share, 6, grid=True, gridColor=style.GRID, **ticks)
     y = _rows("label:N", labels)
     offset = alt.YOffset("group:N", scale=alt.Scale(domain=groups))
     color = alt.Color(
         "group:N", scale=colors_of(groups, colors), legend=legend_of(groups) if has_legend else None
     )
     base, width = alt.Chart(data), style.WIDE - 330
-    zero = alt.Chart(pd.DataFrame({"at": [0.0]}))
+    zero = alt.Chart(pd.DataFrame({"at": [null]}))
     layers = alt.layer(
         zero.mark_rule(color=style.INK, strokeWidth=1).encode(x=alt.X("at:Q", scale=scale)),
         base.mark_rule(strokeWidth=2).encode(
@@ -367,13 +394,53 @@ def _forest_panel(
     )
     unit = " (percentage points)" if share else ""
     heading = alt.TitleParams(f"{panel}{unit}", fontSize=12.5, offset=6) if panel or unit else ""
-    step = alt.Step(16, **{"for": "offset"}) if len(groups) > 1 else alt.Step(24)
+    step = alt.Step(10 + 14 * lines)
+    if len(groups) > 1:
+        step = alt.Step(max(16, 14 * lines // len(groups)), **{"for": "offset"})
     return layers.properties(width=width, height=step, title=heading)
+
+
+def _log_ticks(domain: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
+    """Round numbers on a logarithmic axis, the fewest of which at least three are in sight."""
+    steps: Sequence[Sequence[float]] = (
+        (1,),
+        (1, 2, 5),
+        (1, 1.5, 2, 3, 5, 7),
+        (1, 1.1, 1.25, 1.5, 2, 3, 5, 7, 8, 9),
+        tuple(i / 20 for i in range(20, 40)) + tuple(i / 10 for i in range(40, 100)),
+    )
+    inside: list[float] = []
+    for step in steps:
+        tens = [float(f"{s * 10.0**e:.6g}") for e in range(-6, 7) for s in step]
+        inside = [tick for tick in tens if domain[0] <= tick <= domain[1]]
+        if len(inside) >= 3:
+            break
+    return sorted({*inside, 1.0})
+
+
+def _said(estimate: float, low: float, high: float, share: bool, ratio: bool) -> str:
+    """An estimate and its interval beside the row of a forest plot."""
+
+    def text(value: float) -> str:
+        if ratio:
+            return effects.ratio(value)
+        return words.signed(100 * value, 1) if share else words.signed(value, 2)
+
+    if np.isfinite(low) and np.isfinite(high):
+        return f"{text(estimate)} ({text(low)} to {text(high)})"
+    return text(estimate)
 
 
 def _rows(field: str, names: list[str]) -> alt.Y:
     """Axis of named rows."""
-    axis = alt.Axis(title=None, ticks=False, domain=False, labelLimit=300)
+    axis = alt.Axis(
+        title=None,
+        ticks=False,
+        domain=False,
+        labelLimit=300,
+        labelExpr="split(datum.label, '\\n')",
+        labelLineHeight=13,
+    )
     return alt.Y(field, sort=names, axis=axis, scale=alt.Scale(paddingInner=0.25))
 
 

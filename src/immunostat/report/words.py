@@ -122,7 +122,7 @@ def _places(size: float, digits: int) -> int:
 
 def is_fraction(unit: str, statistic: str) -> bool:
     """Whether a value is a share of patients, 0 to 1, which people read in percent."""
-    return unit in ("", "1") and "proportion" in statistic
+    return unit in ("", "1") and ("proportion" in statistic or statistic == "incidence")
 
 
 def shown_unit(unit: str) -> str:
