@@ -35,14 +35,12 @@ def matching_arm(
     plan: Plan, trial: TrialCard, published: TrialArmCard, catalog: Catalog
 ) -> str | None:
     """Simulated arm that gives the same doses of the same drugs as a published one."""
-    wanted: tuple[Regimen, ...] = ()
-    if published.drug != "placebo":
-        if published.drug not in catalog.drugs():
-            return None
-        line = published.regimen
-        if not line.startswith(published.drug):
-            line = f"{published.drug} {line}"
-        wanted = (parse_regimen(line, catalog.drug, trial.situation),)
+    known = catalog.drugs()
+    if published.not_simulated or any(line.split()[0] not in known for line in published.lines):
+        return None
+    if published.drug != "placebo" and not published.lines:
+        return None
+    wanted = tuple(parse_regimen(line, catalog.drug, trial.situation) for line in published.lines)
     for arm, regimens in plan.study.arms.items():
         if _doses(regimens, plan) == _doses(wanted, plan):
             return arm
@@ -84,7 +82,7 @@ def _compared(
         is_share = result.unit == "%" and predicted["statistic"] == "proportion"
         observed = result.value / 100.0 if is_share else result.value
         low = high = np.nan
-        if is_share:
+        if is_share and n is not None:
             found = statistics.proportion(round(observed * n), n)
             low, high = found.low, found.high
         elif result.low is not None and result.high is not None:
@@ -98,7 +96,7 @@ def _compared(
                 "time_day": day,
                 "role": published.role,
                 "observed": observed,
-                "observed_n": n,
+                "observed_n": np.nan if n is None else n,
                 "observed_low": low,
                 "observed_high": high,
                 "predicted": predicted["estimate"],
