@@ -182,11 +182,14 @@ def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterato
 def _check_trial(
     catalog: Catalog, card: TrialCard, document: Document
 ) -> Iterator[ImmunostatError]:
-    lines = [(line, ("arms", i)) for i, arm in enumerate(card.arms) for line in arm.lines]
+    lines = [
+        (line, document.place(("arms", i, "regimen")))
+        for i, arm in enumerate(card.arms)
+        for line in arm.lines
+    ]
     if card.prior is not None:
-        lines += [(line, ("prior",)) for line in card.prior.regimens]
-    for line, path in lines:
+        lines += [(line, document.place(("prior", "regimens"))) for line in card.prior.regimens]
+    for line, place in lines:
         if line.split()[0] not in catalog.drugs():
             continue  # published arms may hold drugs that are not simulated
-        place = document.place((*path, "regimens" if path == ("prior",) else "regimen"))
         yield from _attempt(partial(parse_regimen, line, catalog.drug, card.situation, place))

@@ -41,14 +41,21 @@ def matching_arm(
     if published.drug != "placebo" and not published.lines:
         return None
     wanted = tuple(parse_regimen(line, catalog.drug, trial.situation) for line in published.lines)
+    days = plan.study.duration_day
     for arm, regimens in plan.study.arms.items():
-        if _doses(regimens, plan) == _doses(wanted, plan):
+        if doses_of(regimens, days) == doses_of(wanted, days):
             return arm
     return None
 
 
-def _doses(regimens: Sequence[Regimen], plan: Plan) -> list[tuple[object, ...]]:
-    """What is given, in a form that can be compared; a cap on the dose does not make it another."""
+def doses_of(regimens: Sequence[Regimen], until_day: float) -> list[tuple[object, ...]]:
+    """What is given, in a form that can be compared; a cap on the dose does not make it another.
+
+    Parameters
+    ----------
+    until_day
+        Doses up to then are compared, day.
+    """
     return sorted(
         (
             regimen.drug.name,
@@ -60,7 +67,7 @@ def _doses(regimens: Sequence[Regimen], plan: Plan) -> list[tuple[object, ...]]:
             dose.per_m2,
         )
         for regimen in regimens
-        for dose in regimen.doses(plan.study.duration_day)
+        for dose in regimen.doses(until_day)
     )
 
 
