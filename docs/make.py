@@ -2,7 +2,7 @@
 
     python docs/make.py                      everything (a minute)
     python docs/make.py --only reference     only what needs no simulation
-    python docs/make.py --only validation    only predicted beside published trial arms
+    python docs/make.py --only published     only the page of published models (seconds)
     python docs/make.py --patients 500       fewer patients, for a look
 
 Pages about results are made from a real run of studies/ra-biologics.yaml, with more arms where a
@@ -22,9 +22,20 @@ sys.path.insert(0, str(HERE))
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+<<<<<<< HEAD
     parser.add_argument("--only", choices=("reference", "science", "validation"))
     parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
     options = parser.parse_args()
+=======
+    parser.add_argument("--only", choices=("reference", "science", "published"))
+    parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
+    options = parser.parse_args()
+    if options.only in (None, "published"):
+        from making import published
+
+        for name, text in published.pages().items():
+            write(HERE / name, text)
+>>>>>>> pubA
     if options.only in (None, "reference"):
         from making import reference
 

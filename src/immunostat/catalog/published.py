@@ -65,7 +65,8 @@ def antimony_text(catalog: Catalog, card: PublishedModelCard) -> tuple[str, str]
     Raises
     ------
     InputError
-        There is no such fragment, or no module of that name in it.
+        There is no such fragment, no module of that name in it, or the card has a number for a name
+        that is not in the module.
     """
     text, file = catalog.text(card.fragment)
     module = re.search(
@@ -77,6 +78,16 @@ def antimony_text(catalog: Catalog, card: PublishedModelCard) -> tuple[str, str]
             Place(file),
             "the module in the card is another",
         )
+    words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"//.*", "", module.group())))
+    document = catalog.document("published", card.name)
+    for section, own in (("parameters", card.parameters), ("initial", card.initial)):
+        for name in own:
+            if name not in words:  # Antimony would take it for a new parameter
+                raise InputError(
+                    f"{section}: the model has no '{name}'",
+                    document.place((section, name)),
+                    near_matches(name, words),
+                )
     lines = ["", f"  // Numbers of {card.name}"]
     for name, fact in (*card.parameters.items(), *card.initial.items()):
         unit = "" if fact.unit == "1" else f" {fact.unit}"
@@ -237,6 +248,14 @@ def published_histories(
     end = float(times[-1]) if len(times) else 0.0
     events = pulse_events(random_pulses(card), seed, range(n_histories), end)
     return _solved(system, own, times, tuple(card.outputs), Schedule.of_events(system, events))
+
+
+def scenarios(catalog: Catalog, card: PublishedModelCard, times: FloatArray) -> dict[str, Solution]:
+    """Courses of every scenario of a card by name; its own course under its title if none."""
+    named: Mapping[str, Mapping[str, float]] = card.scenarios or {card.title: {}}
+    return {
+        name: published_course(catalog, card, times, settings) for name, settings in named.items()
+    }
 
 
 def reproduced(catalog: Catalog, card: PublishedModelCard) -> list[Reproduced]:

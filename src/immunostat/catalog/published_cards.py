@@ -90,11 +90,13 @@ class PrintedCard(FactCard):
 
     `tolerance` is the largest difference that counts as the same, in the unit of the value;
     `because` is its reason. `compare` says whether the printed value is a bound.
+    With `is_range` a range is printed: the value is its middle and the tolerance half its width.
     """
 
     what: Text
     tolerance: Annotated[Number, Field(gt=0)]
     compare: Literal["equal", "at least", "at most"] = "equal"
+    is_range: bool = False
     reading: ReadingCard
 
     @model_validator(mode="after")
@@ -141,6 +143,8 @@ class PublishedModelCard(Card):
     #: States that receive pulses at random times; different states independently.
     random_input: dict[Name, RandomInputCard] = Field(default_factory=dict)
     outputs: dict[Name, OutputCard]
+    #: Courses that a figure shows, each with what it changes; the card's own course if none.
+    scenarios: dict[Text, dict[Name, Number]] = Field(default_factory=dict)
     printed: Annotated[tuple[PrintedCard, ...], Field(min_length=1)]
     #: States that may be negative, with the reason; all others are amounts.
     signed: dict[Name, Text] = Field(default_factory=dict)
@@ -151,6 +155,10 @@ class PublishedModelCard(Card):
         twice = sorted(set(self.parameters) & set(self.initial))
         if twice:
             raise ValueError(f"'{twice[0]}' is both a parameter and a start value")
+        for title, settings in self.scenarios.items():
+            for name in settings:
+                if name not in known:
+                    raise ValueError(f"scenario '{title}' sets '{name}', which is not in this card")
         for i, result in enumerate(self.printed):
             own = result.reading
             if own.histories and not self.random_input:

@@ -45,7 +45,10 @@ def published(
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Figure of the course to write: .png or .svg.")
+        Path | None,
+        typer.Option(
+            help="Figure to write, .png or .svg: the card's scenarios, or the course with --set."
+        ),
     ] = None,
     numbers: Annotated[
         bool, typer.Option("--numbers", help="Every number with its source instead.")
@@ -92,10 +95,11 @@ def _one(
     """One card as people read it with its course, or its numbers, or the course as CSV."""
     import numpy as np
 
-    from immunostat.catalog.published import published_course, reproduced
+    from immunostat.catalog.published import published_course, reproduced, scenarios
     from immunostat.cli.browse import FACT_COLUMNS, fact_rows
     from immunostat.cli.models import setting
-    from immunostat.report.published_sheet import course_figure, sheet, titled
+    from immunostat.report.published_figure import course_figure
+    from immunostat.report.published_sheet import sheet, titled
     from immunostat.report.style import save
 
     if plot is not None and plot.suffix.lower() not in (".png", ".svg"):
@@ -136,7 +140,12 @@ def _one(
     print_table(columns, rows[::step], how)
     if plot is not None:
         try:
-            save(course_figure(card, data), plot)
+            if settings:
+                drawn = course_figure(card, {", ".join(settings): data}, shows_printed=False)
+            else:
+                found_courses = scenarios(catalog, card, times)
+                drawn = course_figure(card, {n: c.to_dataset() for n, c in found_courses.items()})
+            save(drawn, plot)
         except OSError as problem:
             cause = problem.strerror or str(problem)
             raise InputError(f"cannot write: {cause}", Place(shown_path(plot))) from None

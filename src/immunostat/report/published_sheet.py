@@ -1,18 +1,16 @@
-"""The card of a published model as a person reads it, and its course as a figure."""
+"""The card of a published model as a person reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from immunostat.base.sources import cite
 from immunostat.catalog.cards import all_facts
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.published import Reproduced
-from immunostat.catalog.published_cards import PublishedModelCard
+from immunostat.catalog.published_cards import PrintedCard, PublishedModelCard
 from immunostat.report.drug_sheet import Section, shown
-from immunostat.report.model_figure import model_courses
-from immunostat.report.style import Figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,6 +32,10 @@ def sheet(
         The published model.
     found
         From `immunostat.catalog.published.reproduced`.
+
+    Returns
+    -------
+    Sections with at least one row.
     """
     keys = [card.citation, *(fact.source for _, fact in all_facts(card) if fact.source)]
     about = [
@@ -44,7 +46,7 @@ def sheet(
         *([("note", card.note)] if card.note else []),
         ("equations", f"{card.fragment}, in {TIME_WORDS[card.time_unit]}"),
     ]
-    return (
+    sections = (
         Section("What it is", tuple(about)),
         Section("Start", _start(card)),
         *([Section("Random input", _pulses(card))] if card.random_input else []),
@@ -52,9 +54,11 @@ def sheet(
             "What it shows",
             tuple((n, f"{o.title}{_unit(o.unit)}") for n, o in card.outputs.items()),
         ),
+        Section("Scenarios", tuple((n, _settings(own)) for n, own in card.scenarios.items())),
         Section("Printed results, and the same from this model", tuple(map(_printed, found))),
         Section("Sources", tuple((key, cite(catalog.source(key))) for key in dict.fromkeys(keys))),
     )
+    return tuple(section for section in sections if section.rows)
 
 
 def _start(card: PublishedModelCard) -> tuple[tuple[str, str], ...]:
@@ -79,15 +83,25 @@ def _unit(unit: str) -> str:
     return "" if unit == "1" else f", {unit}"
 
 
+def _settings(values: Mapping[str, float]) -> str:
+    return " ".join(f"--set {name}={value:g}" for name, value in values.items()) or "as above"
+
+
+def printed_words(own: PrintedCard) -> str:
+    """A printed value, bound or range with its unit."""
+    unit = "" if own.unit == "1" else f" {own.unit}"
+    if own.is_range:
+        return f"{own.value - own.tolerance:.6g} to {own.value + own.tolerance:.6g}{unit}"
+    bound = "" if own.compare == "equal" else f"{own.compare} "
+    return f"{bound}{own.value:.6g}{unit}"
+
+
 def _printed(result: Reproduced) -> tuple[str, str]:
     own = result.card
-    bound = "" if own.compare == "equal" else f"{own.compare} "
     word = "agrees" if result.agrees else "DIFFERS"
-    unit = "" if own.unit == "1" else f" {own.unit}"
-    return word, (
-        f"{own.what}: printed {bound}{own.value:.6g}{unit}, here {result.value:.6g} "
-        f"(allowed difference {own.tolerance:g}; {own.because})"
-    )
+    allowed = "" if own.is_range else f"allowed difference {own.tolerance:g}; "
+    here = f"printed {printed_words(own)}, here {result.value:.6g}"
+    return word, f"{own.what}: {here} ({allowed}{own.because})"
 
 
 def titled(card: PublishedModelCard, data: xr.Dataset) -> xr.Dataset:
@@ -97,9 +111,3 @@ def titled(card: PublishedModelCard, data: xr.Dataset) -> xr.Dataset:
         unit = "" if output.unit == "1" else output.unit
         data[output.title].attrs["units"] = unit
     return data
-
-
-def course_figure(card: PublishedModelCard, data: xr.Dataset) -> Figure:
-    """Courses of a published model, a panel for each unit."""
-    unit = "" if card.time_unit == "1" else TIME_WORDS[card.time_unit]
-    return model_courses(titled(card, data), card.title, unit)
