@@ -22,7 +22,8 @@ sys.path.insert(0, str(HERE))
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=("reference", "science", "published"))
+    parts = ("reference", "science", "validation", "published")
+    parser.add_argument("--only", choices=parts)
     parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
     options = parser.parse_args()
     if options.only in (None, "published"):
@@ -39,6 +40,11 @@ def main() -> None:
         from making import science
 
         for name, text in science.pages(options.patients).items():
+            write(HERE / name, text)
+    if options.only in (None, "validation"):
+        from making import validation
+
+        for name, text in validation.pages(options.patients).items():
             write(HERE / name, text)
 
 

@@ -187,12 +187,14 @@ def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterato
 def _check_trial(
     catalog: Catalog, card: TrialCard, document: Document
 ) -> Iterator[ImmunostatError]:
-    for i, arm in enumerate(card.arms):
-        if arm.drug == "placebo" and not arm.regimen:
-            continue
-        place = document.place(("arms", i, "drug"))
-        if arm.drug not in catalog.drugs():
+    lines = [
+        (line, document.place(("arms", i, "regimen")))
+        for i, arm in enumerate(card.arms)
+        for line in arm.lines
+    ]
+    if card.prior is not None:
+        lines += [(line, document.place(("prior", "regimens"))) for line in card.prior.regimens]
+    for line, place in lines:
+        if line.split()[0] not in catalog.drugs():
             continue  # published arms may hold drugs that are not simulated
-        line = arm.regimen if arm.regimen.startswith(arm.drug) else f"{arm.drug} {arm.regimen}"
-        place = document.place(("arms", i, "regimen"))
         yield from _attempt(partial(parse_regimen, line, catalog.drug, card.situation, place))

@@ -190,14 +190,6 @@ def published_course(
     )
 
 
-def scenarios(catalog: Catalog, card: PublishedModelCard, times: FloatArray) -> dict[str, Solution]:
-    """Courses of every scenario of a card by name; its own course under its title if none."""
-    named: Mapping[str, Mapping[str, float]] = card.scenarios or {card.title: {}}
-    return {
-        name: published_course(catalog, card, times, settings) for name, settings in named.items()
-    }
-
-
 def random_pulses(card: PublishedModelCard) -> tuple[RandomPulse, ...]:
     """Random input of a published model; none for most."""
     return tuple(
@@ -256,6 +248,14 @@ def published_histories(
     end = float(times[-1]) if len(times) else 0.0
     events = pulse_events(random_pulses(card), seed, range(n_histories), end)
     return _solved(system, own, times, tuple(card.outputs), Schedule.of_events(system, events))
+
+
+def scenarios(catalog: Catalog, card: PublishedModelCard, times: FloatArray) -> dict[str, Solution]:
+    """Courses of every scenario of a card by name; its own course under its title if none."""
+    named: Mapping[str, Mapping[str, float]] = card.scenarios or {card.title: {}}
+    return {
+        name: published_course(catalog, card, times, settings) for name, settings in named.items()
+    }
 
 
 def reproduced(catalog: Catalog, card: PublishedModelCard) -> list[Reproduced]:

@@ -59,7 +59,7 @@ def clock_words(seconds: float) -> str:
     Examples
     --------
     >>> clock_words(7), clock_words(75), clock_words(3700)
-    ('7 s', '1 min 15 s', '1 h 2 min')
+    ('7 s', '1 min 15 s', '1 h 1 min')
     """
     whole = round(seconds)
     if whole < 60:

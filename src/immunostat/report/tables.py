@@ -11,6 +11,7 @@ import pandas as pd
 
 from immunostat.report import words
 from immunostat.report.efficacy_figures import final_estimates
+from immunostat.report.shape import is_large
 from immunostat.study.result import Result
 
 Row = Mapping[Any, Any]
@@ -96,7 +97,14 @@ def assumptions(result: Result) -> dict[str, pd.DataFrame]:
 
 
 def failures(result: Result) -> pd.DataFrame:
-    """Patients that could not be solved: one row per arm and cause."""
+    """Patients that could not be solved: one row per arm and cause; of a large run, per cause."""
+    if is_large(result):
+        counted = (result.run.get("failed") or {}).items()
+        rows = [
+            {"Arm": "all", "Cause": words.label(str(why)), "Patients": f"{n:,}", "Numbers": ""}
+            for why, n in counted
+        ]
+        return pd.DataFrame(rows, columns=["Arm", "Cause", "Patients", "Numbers"])
     failed = result.rows("patients", ["arm", "patient", "status"], ("status", "!=", "ok"))
     counts = failed.groupby(["arm", "status"], sort=False).size().reset_index(name="count")
     rows = []
