@@ -22,12 +22,7 @@ sys.path.insert(0, str(HERE))
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-<<<<<<< HEAD
-    parser.add_argument("--only", choices=("reference", "science", "validation"))
-    parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
-    options = parser.parse_args()
-=======
-    parser.add_argument("--only", choices=("reference", "science", "published"))
+    parser.add_argument("--only", choices=("reference", "science", "validation", "published"))
     parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
     options = parser.parse_args()
     if options.only in (None, "published"):
@@ -35,7 +30,6 @@ def main() -> None:
 
         for name, text in published.pages().items():
             write(HERE / name, text)
->>>>>>> pubA
     if options.only in (None, "reference"):
         from making import reference
 
