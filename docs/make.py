@@ -22,8 +22,7 @@ sys.path.insert(0, str(HERE))
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parts = ("reference", "science", "validation", "published")
-    parser.add_argument("--only", choices=parts)
+    parser.add_argument("--only", choices=("reference", "science", "validation", "published"))
     parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
     options = parser.parse_args()
     if options.only in (None, "published"):
