@@ -102,8 +102,9 @@ def study_file() -> str:
         "[Write a study file](../how-to/write-a-study.md). For editors and programs: "
         "`immunostat schema study`.",
         _keys(schema),
-        "`rules` is refused until it works. `duration_day`, `visit_days` and `cohort` are written "
-        "into the resolved study of a result, so that it can be read and run again.",
+        "By example: [Design a trial](../how-to/design-a-trial.md), [Change doses by rules]"
+        "(../how-to/change-doses-by-rules.md). `duration_day`, `visit_days` and `cohort` are "
+        "written into the resolved study of a result, so that it can be read and run again.",
         "## Parts",
         *_objects(schema, set()),
     )
