@@ -52,7 +52,7 @@ def test_another_stage_starts_anew() -> None:
 def test_without_a_terminal_a_long_run_writes_a_line_now_and_then() -> None:
     clock, said = Clock(), list[str]()
     show = lines(said.append, clock)
-    for second in range(0, 100):
+    for second in range(100):
         clock.now = float(second)
         show(second * 50, 10_000, "patients (1 failed)" if second else "patients")
     assert len(said) == int(99 // LINE_SECONDS)
@@ -64,7 +64,7 @@ def test_without_a_terminal_a_long_run_writes_a_line_now_and_then() -> None:
 def test_without_a_terminal_a_short_run_writes_nothing() -> None:
     clock, said = Clock(), list[str]()
     show = lines(said.append, clock)
-    for second in range(0, 25):
+    for second in range(25):
         clock.now = float(second)
         show(second, 25, "patients")
     assert said == []
