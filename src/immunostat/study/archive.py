@@ -6,11 +6,13 @@ the archive. Nothing in it is pickled. Any NumPy opens it.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -184,16 +186,22 @@ def _array_at(stream: IO[bytes], member: zipfile.ZipInfo) -> _Array:
     lengths = stream.read(4)
     skipped = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
     stream.seek(member.header_offset + 30 + skipped)
-    read = np.lib.format.read_array_header_1_0
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("an array has another layout")
-    shape, is_fortran, kept = read(stream)
+    length = stream.read(2)
+    shape, is_fortran, kept = _header(length + stream.read(int.from_bytes(length, "little")))
     size = int(np.prod(shape)) * kept.itemsize
     offset = stream.tell()
     end = member.header_offset + 30 + skipped + member.file_size
     if (is_fortran and len(shape) > 1) or offset + size != end:
         raise ValueError("an array has another layout")
     return _Array(offset, shape, _number(kept), kept)
+
+
+@lru_cache(maxsize=1000)
+def _header(text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of an array; most arrays of a chunk have the same."""
+    return np.lib.format.read_array_header_1_0(io.BytesIO(text))
 
 
 def _number(kind: np.dtype[Any]) -> np.dtype[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import multiprocessing
 import signal
 import threading
 from collections import deque
@@ -37,6 +38,9 @@ MOST_DEATHS = 3
 
 #: How often progress is told and an interrupt is looked for, s.
 TELL_SECONDS = 0.2
+
+#: What Dask calls the processes that it starts on this machine.
+WORKER_NAME = "Dask Worker process"
 
 #: How long a scheduler may take to answer, and workers to close, s.
 ANSWER_SECONDS, CLOSE_SECONDS = 20, 1
@@ -218,6 +222,7 @@ class Cluster:
             threads,
         )
         self._address, self._workers = address, workers
+        self._before = multiprocessing.active_children()
         self._cluster: Any = None
         self._client: Any = None
 
@@ -260,12 +265,19 @@ class Cluster:
 
     def _close(self) -> None:
         """End what was started; what workers have begun in vain is not waited for."""
+        if self._cluster is not None:
+            for nanny in self._cluster.workers.values():
+                nanny.close_gracefully()  # or it would start another worker for one that ends
+            for process in multiprocessing.active_children():
+                # A worker in the middle of a chunk would keep Dask waiting for it.
+                if process.name.startswith(WORKER_NAME) and process not in self._before:
+                    process.kill()
         for own in (self._client, self._cluster):
             if own is not None:
                 try:
                     own.close(timeout=CLOSE_SECONDS)
                 except (TimeoutError, OSError, RuntimeError):
-                    continue
+                    own.shutdown_on_close = False  # or the program would wait again when it ends
 
 
 def _distributed() -> Any:
