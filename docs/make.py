@@ -2,6 +2,7 @@
 
     python docs/make.py                      everything (a minute)
     python docs/make.py --only reference     only what needs no simulation
+    python docs/make.py --only published     only the page of published models (seconds)
     python docs/make.py --patients 500       fewer patients, for a look
 
 Pages about results are made from a real run of studies/ra-biologics.yaml, with more arms where a
@@ -21,18 +22,28 @@ sys.path.insert(0, str(HERE))
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=("reference", "science"))
+    parser.add_argument("--only", choices=("reference", "science", "validation", "published"))
     parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
     options = parser.parse_args()
-    if options.only != "science":
+    if options.only in (None, "published"):
+        from making import published
+
+        for name, text in published.pages().items():
+            write(HERE / name, text)
+    if options.only in (None, "reference"):
         from making import reference
 
         for name, make in reference.PAGES.items():
             write(HERE / name, make())
-    if options.only != "reference":
+    if options.only in (None, "science"):
         from making import science
 
         for name, text in science.pages(options.patients).items():
+            write(HERE / name, text)
+    if options.only in (None, "validation"):
+        from making import validation
+
+        for name, text in validation.pages(options.patients).items():
             write(HERE / name, text)
 
 

@@ -248,6 +248,8 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "methotrexate). Trials differ in who entered, so part of each difference is the trial's "
         "own: placebo arms, which no drug touches, differ between the trials too.",
         results.left_out(),
+        "Every arm that can be simulated, also of patients after a failed treatment, and how far "
+        "each drug is off: [Predicted beside published](validation-rheumatoid-arthritis.md).",
         "Course of DAS28-CRP, the arms of the demo study:",
         "![Change of DAS28-CRP](../images/das28-crp-change.svg)",
         "## Kinetics beside published exposures",

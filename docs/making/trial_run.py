@@ -15,6 +15,7 @@ from immunostat.study.result import Result
 from immunostat.study.run import gathered_of, simulate, summarize
 from immunostat.study.simulation import Simulation
 from immunostat.study.study import make_study
+from immunostat.study.validation import regimens_of, why_not_simulated
 from immunostat.therapy.grammar import parse_regimen
 from making.markdown import number
 
@@ -37,13 +38,13 @@ def run(patients: int) -> tuple[Simulation, Result]:
     have = {_doses(regimens, plan.duration_day) for regimens in plan.arms.values()}
     for name in trials:
         for arm in catalog.trial(name).arms:
-            if arm.drug not in catalog.drugs() or "without methotrexate" in arm.name:
+            if why_not_simulated(catalog, catalog.trial(name), arm):
                 continue
-            regimen = parse_regimen(arm.regimen, catalog.drug, "rheumatoid-arthritis")
-            doses = _doses((regimen,), plan.duration_day)
-            if doses not in have:
+            regimens = regimens_of(catalog, "rheumatoid-arthritis", arm)
+            doses = _doses(regimens, plan.duration_day)
+            if doses and doses not in have:
                 have.add(doses)
-                data["arms"][arm.name.removesuffix(" + methotrexate")] = [arm.regimen]
+                data["arms"][arm.name.removesuffix(" + methotrexate")] = list(arm.lines)
     simulation = simulate(make_study(data, catalog), catalog)
     return simulation, summarize(gathered_of(simulation), catalog)
 
@@ -57,9 +58,8 @@ def _doses(regimens: tuple, duration: float) -> tuple:
 
 
 def compared(result: Result) -> pd.DataFrame:
-    """Published values beside predicted ones, of arms on methotrexate."""
-    rows = result.comparison
-    return rows[~rows["published_arm"].str.contains("without methotrexate")]
+    """Published values beside predicted ones."""
+    return result.comparison
 
 
 def shown_value(value: float, unit: str, endpoint: str) -> str:

@@ -10,17 +10,19 @@ if TYPE_CHECKING:
     from immunostat.engine.nonmem import read_events
     from immunostat.model.antimony import load_model
     from immunostat.report import figures
+    from immunostat.study.compare import compare_results
     from immunostat.study.population_build import build_population
+    from immunostat.study.required_size import required_size
     from immunostat.study.result import Result, open_result
     from immunostat.study.result import write as write_result
-    from immunostat.study.run import run
+    from immunostat.study.run import Running, run
     from immunostat.study.simple import simulate
     from immunostat.study.stored_population import (
         StoredPopulation,
         open_population,
         write_population,
     )
-    from immunostat.study.study import Study, read_study
+    from immunostat.study.study import Study, make_study, read_study
 
 #: Public names and where they live; each is imported when first used, so that a command line that
 #: prints a version does not wait for a compiler.
@@ -40,21 +42,29 @@ _PLACES = {
     "open_population": "immunostat.study.stored_population",
     "write_population": "immunostat.study.stored_population",
     "Study": "immunostat.study.study",
+    "make_study": "immunostat.study.study",
     "read_study": "immunostat.study.study",
+    "Running": "immunostat.study.run",
+    "compare_results": "immunostat.study.compare",
+    "required_size": "immunostat.study.required_size",
 }
 
 __all__ = [
     "Result",
+    "Running",
     "Solution",
     "StoredPopulation",
     "Study",
     "build_population",
+    "compare_results",
     "figures",
     "load_model",
+    "make_study",
     "open_population",
     "open_result",
     "read_events",
     "read_study",
+    "required_size",
     "run",
     "simulate",
     "solve",

@@ -85,3 +85,59 @@ def test_no_state_becomes_negative_when_the_antigen_comes_and_goes(core) -> None
     ]
     values = course(core, events=events, times=np.arange(0.0, 1000.0, 5.0))
     assert values.min() >= 0.0
+
+
+#: Ports at which drugs enter, and a part of the response that each lowers in the inflamed.
+LOWERED = {
+    "tnf_binding": "core_tnf_signal",
+    "il6r_binding": "core_il6_signal",
+    "il1_binding": "core_il1_signal",
+    "jak1_binding": "core_crp",
+    "jak3_binding": "core_effector_T",
+    "costimulation_binding": "core_effector_T",
+    "cd20_binding": "core_B_cell",
+    "calcineurin_binding": "core_effector_T",
+    "proliferation_binding": "core_effector_T",
+}
+
+
+def at_rest(core, outputs, **values):
+    """Outputs of the inflamed core at rest, with values of its parameters."""
+    system, parameters = core
+    parameters = parameters.copy()
+    for name, value in {"self_antigen": 1.0, **values}.items():
+        parameters[:, system.parameters.index(name)] = value
+    problem = EnsembleProblem(
+        system, parameters, Schedule.empty(1), np.array([0.0, 3652.5]), tuple(outputs)
+    )
+    return solve(problem, tolerance=Tolerance(1e-8, 1e-10)).values[0, -1]
+
+
+def test_every_port_is_looked_at() -> None:
+    core = packaged_catalog().core("immune_core")
+    assert set(core.ports) == {"self_antigen", *LOWERED}
+
+
+@pytest.mark.parametrize("port", sorted(LOWERED))
+def test_more_of_a_drug_lowers_what_its_target_drives(core, port) -> None:
+    course = [at_rest(core, [LOWERED[port]], **{port: x})[0] for x in (0.0, 0.5, 3.0, 30.0)]
+    assert (np.diff(course) < 0).all(), course
+
+
+def test_a_target_that_is_all_taken_leaves_what_the_equations_say(core) -> None:
+    system, parameters = core
+    value = dict(zip(system.parameters, parameters[0], strict=True))
+    endless = 1e12
+    # No IL-6 reaches the liver without JAK1, and no IL-1 is left to signal.
+    assert at_rest(core, ["core_crp"], jak1_binding=endless)[0] < 1e-6
+    assert at_rest(core, ["core_il1_signal"], il1_binding=endless)[0] < 1e-6
+    # B cells rest where turnover and killing balance.
+    cells, drive = at_rest(core, ["core_B_cell", "core_B_cell_drive"], cd20_binding=endless)
+    turnover, killing = value["core_B_turnover"], value["core_B_depletion"]
+    assert cells == pytest.approx(drive * turnover / (turnover + killing), rel=1e-6)
+    # Priming without the second signal keeps the share that does not need it.
+    free, left = (
+        at_rest(core, ["core_T_activation"], costimulation_binding=x)[0] for x in (0.0, endless)
+    )
+    assert free == 1.0
+    assert left == pytest.approx(1 - value["core_priming_by_costimulation"], rel=1e-6)

@@ -172,10 +172,36 @@ class TrialArmCard(Card):
     name: Text
     drug: Name
     regimen: str = ""
-    n: Annotated[int, Field(gt=0)]
+    #: Further regimens of the arm, each with the name of its drug.
+    also: tuple[Text, ...] = ()
+    #: Patients in the arm; left out where it was not read.
+    n: Annotated[int, Field(gt=0)] | None = None
     role: Literal["training", "held-back"]
+    #: Why no simulation can stand for the arm.
+    not_simulated: str = ""
     note: str = ""
     results: tuple[TrialResultCard, ...] = ()
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Regimens in words, each with the name of its drug; none for placebo."""
+        if not self.regimen:
+            return self.also
+        own = self.regimen
+        return (own if own.startswith(self.drug) else f"{self.drug} {own}", *self.also)
+
+
+class TrialPriorCard(Card):
+    """How the patients of a trial are simulated who have failed an earlier treatment."""
+
+    #: Who took the earlier treatment.
+    population: Name
+    regimens: tuple[Text, ...]
+    duration: Text
+    #: Yes-or-no endpoint that was not reached.
+    failed: Name
+    washout: Text
+    because: Text
 
 
 class TrialCard(Card):
@@ -186,6 +212,10 @@ class TrialCard(Card):
     situation: Name
     population: Name
     citation: Name
+    #: The earlier treatment, where the population is no card of its own.
+    prior: TrialPriorCard | None = None
+    #: Why the model is not judged by the trial.
+    doubt: str = ""
     note: str = ""
     registration: str = ""
     arms: tuple[TrialArmCard, ...]

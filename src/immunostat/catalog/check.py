@@ -18,6 +18,7 @@ from immunostat.catalog.cards import (
 from immunostat.catalog.convert import drug_of
 from immunostat.catalog.drug_cards import DrugCard
 from immunostat.catalog.lookup import Catalog, read_card
+from immunostat.catalog.published_cards import PublishedModelCard
 from immunostat.catalog.reader import Document
 from immunostat.therapy.grammar import parse_regimen
 
@@ -67,6 +68,10 @@ def check_document(
         yield from _check_drug(catalog, card, document)
     elif isinstance(card, TrialCard):
         yield from _check_trial(catalog, card, document)
+    elif isinstance(card, PublishedModelCard):
+        from immunostat.catalog.published import published_system
+
+        yield from _attempt(partial(published_system, catalog, card))
     elif isinstance(card, SideEffectCard) and card.background:
         yield from _attempt(
             partial(
@@ -182,12 +187,14 @@ def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterato
 def _check_trial(
     catalog: Catalog, card: TrialCard, document: Document
 ) -> Iterator[ImmunostatError]:
-    for i, arm in enumerate(card.arms):
-        if arm.drug == "placebo" and not arm.regimen:
-            continue
-        place = document.place(("arms", i, "drug"))
-        if arm.drug not in catalog.drugs():
+    lines = [
+        (line, document.place(("arms", i, "regimen")))
+        for i, arm in enumerate(card.arms)
+        for line in arm.lines
+    ]
+    if card.prior is not None:
+        lines += [(line, document.place(("prior", "regimens"))) for line in card.prior.regimens]
+    for line, place in lines:
+        if line.split()[0] not in catalog.drugs():
             continue  # published arms may hold drugs that are not simulated
-        line = arm.regimen if arm.regimen.startswith(arm.drug) else f"{arm.drug} {arm.regimen}"
-        place = document.place(("arms", i, "regimen"))
         yield from _attempt(partial(parse_regimen, line, catalog.drug, card.situation, place))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SituationCard,
         SpecialPopulationCard,
     )
+    from immunostat.catalog.published_cards import PublishedModelCard
     from immunostat.therapy.drug import Drug
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ KINDS = (
     Kind("special_populations", "model_cards", "SpecialPopulationCard", "special population"),
     Kind("trials", "cards", "TrialCard", "trial"),
     Kind("side_effects", "cards", "SideEffectCard", "side effect"),
+    Kind("published", "published_cards", "PublishedModelCard", "published model"),
 )
 _KIND = {kind.folder: kind for kind in KINDS}
 
@@ -192,6 +194,10 @@ class Catalog:
         """A side effect."""
         return cast("SideEffectCard", self.card("side_effects", name))
 
+    def published_model(self, name: str) -> PublishedModelCard:
+        """A model of a publication, that stands beside ours."""
+        return cast("PublishedModelCard", self.card("published", name))
+
     def fragments(self) -> Mapping[str, FragmentCard]:
         """Kinetic fragments by name."""
         from immunostat.catalog.fragments import read_fragments
@@ -228,6 +234,10 @@ class Catalog:
     def side_effects(self) -> tuple[str, ...]:
         """Names of all side effects."""
         return self.names("side_effects")
+
+    def published_models(self) -> tuple[str, ...]:
+        """Names of all published models."""
+        return self.names("published")
 
     def sources(self) -> dict[str, Source]:
         """All sources by key.

@@ -15,6 +15,8 @@ from immunostat.cli import (
     models,
     patient,
     population,
+    published,
+    sample_size,
     sensitivity,
     studies,
 )
@@ -69,12 +71,14 @@ def _common(
 
 studies.add_to(app)
 population.add_to(app)
+sample_size.add_to(app)
 sensitivity.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)
+published.add_to(app)
 doctor.add_to(app)
 
 

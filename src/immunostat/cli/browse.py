@@ -160,7 +160,7 @@ def trials(
     columns = ("name", "title", "situation", "arms", "source", "checked")
 
     def row(card: Any) -> Row:
-        arms = [f"{arm.name} (n={arm.n})" for arm in card.arms]
+        arms = [f"{arm.name} (n={arm.n or 'not read'})" for arm in card.arms]
         return (card.name, card.title, card.situation, arms, card.citation, _share_checked(card))
 
     if name is None or how is Format.JSON:
@@ -206,6 +206,7 @@ SCHEMAS = {
     "special-population": "special_populations",
     "trial": "trials",
     "side-effect": "side_effects",
+    "published-model": "published",
 }
 
 

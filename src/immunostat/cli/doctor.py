@@ -37,6 +37,16 @@ def _versions() -> list[tuple[str, str]]:
     return found
 
 
+def _workers() -> str:
+    """What serves the options --workers and --cluster, if it is there."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"dask {version('dask')}, distributed {version('distributed')}"
+    except PackageNotFoundError:
+        return "not possible: pip install 'immunostat[cluster]'"
+
+
 def _engine() -> list[tuple[str, str]]:
     """Processor, vectors and cache, asked of the engine; says so where it cannot be loaded."""
     try:
@@ -79,6 +89,7 @@ def doctor(context: typer.Context, as_json: JsonOption = False, as_csv: CsvOptio
         *_engine(),
         ("catalog", numbers),
         *_versions(),
+        ("chunks in other processes", _workers()),
     ]
     print_table(("what", "value"), rows, format_of(as_json, as_csv))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from immunostat.cli.printing import (
     guarded,
     heading,
     print_json,
+    print_sections,
     print_table,
 )
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from immunostat.catalog.lookup import Catalog
 
 COLUMNS = ("name", "class", "direction", "targets", "routes", "label for", "checked")
-LABEL_WIDTH, TEXT_WIDTH = 26, 110
 
 
 @guarded
@@ -136,13 +135,6 @@ def _one(catalog: Catalog, name: str, how: Format, numbers: bool) -> None:
         print_table(FACT_COLUMNS, fact_rows(card), how)
         return
     heading(card.title)
-    for section in sheet(catalog, card.name):
-        heading("")
-        heading(section.title)
-        for label, words in section.rows:
-            lines = textwrap.wrap(words, TEXT_WIDTH) or [""]
-            heading(f"  {label:{LABEL_WIDTH}} {lines[0]}")
-            for line in lines[1:]:
-                heading(f"  {'':{LABEL_WIDTH}} {line}")
+    print_sections((section.title, section.rows) for section in sheet(catalog, card.name))
     heading("")
     heading(f"Every number with its source: immunostat drugs {card.name} --numbers")

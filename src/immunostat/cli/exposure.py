@@ -1,4 +1,4 @@
-"""Commands on the exposure to one drug: pk, and validate pk."""
+"""Commands on the exposure to one drug: pk, and validate pk; the group of validate."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.cli import validation
 from immunostat.cli.printing import (
     NOTICE,
     CsvOption,
@@ -33,9 +35,23 @@ OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", help="Folder, or file ending in .svg, .png or .csv."),
 ]
+
+
+class _SituationOrCommand(TyperGroup):
+    """What is no command is the name of a situation: ``validate rheumatoid-arthritis``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        is_name = bool(args) and not args[0].startswith("-")
+        if is_name and self.get_command(ctx, args[0]) is None:
+            args = [validation.COMMAND, *args]
+        return super().resolve_command(ctx, args)
+
+
 validate = typer.Typer(
+    cls=_SituationOrCommand,
     help=(
-        f"Predicted against published.\n\nExample:  immunostat validate pk tocilizumab\n\n{NOTICE}"
+        "Predicted against published.\n\nExample:  immunostat validate rheumatoid-arthritis\n\n"
+        f"Example:  immunostat validate pk tocilizumab\n\n{NOTICE}"
     ),
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -255,9 +271,5 @@ def add_to(app: typer.Typer) -> None:
         f"\n\nExample:  immunostat validate pk tocilizumab adalimumab\n\n{NOTICE}"
     )
     validate.command("pk", help=text)(validate_pk)
+    validation.add_to(validate)
     app.add_typer(validate, name="validate", rich_help_panel="Exposure")
-
-
-@validate.callback()
-def _validate() -> None:
-    """Keep ``pk`` a command of its own although it is the only one."""

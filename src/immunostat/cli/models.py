@@ -82,7 +82,7 @@ def simulate(
         )
     if not (math.isfinite(until) and math.isfinite(begin) and until >= begin >= 0):
         raise InputError("the course must end after it begins", remedy="--until 100 --from 0")
-    values = dict(_setting(text) for text in settings or [])
+    values = dict(setting(text) for text in settings or [])
     doses = [dose_line(text) for text in dose or []]
     system = load_model(model)
     for note in system.notes:
@@ -99,7 +99,8 @@ def simulate(
     message(f"{NOTICE}\nwritten to {shown_path(output)}")
 
 
-def _setting(text: str) -> tuple[str, float]:
+def setting(text: str) -> tuple[str, float]:
+    """Name and number of a ``--set`` option."""
     name, sign, value = text.partition("=")
     try:
         number = float(value)

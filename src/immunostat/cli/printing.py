@@ -6,7 +6,8 @@ import csv
 import functools
 import json
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -21,6 +22,9 @@ NOTICE = "A research and teaching tool. It gives no medical advice."
 
 #: Columns of text that is not shown on a terminal; a pipe gets this width.
 PIPE_WIDTH = 200
+
+#: Columns of the labels and of the words beside them where a card is shown as people read it.
+LABEL_WIDTH, TEXT_WIDTH = 26, 110
 
 
 class Exit:
@@ -61,6 +65,18 @@ def message(text: str) -> None:
 def heading(text: str) -> None:
     """A line above a table, on standard output."""
     typer.echo(_printable(text))
+
+
+def print_sections(sections: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+    """Headings with labels and words below them, long words wrapped."""
+    for title, rows in sections:
+        heading("")
+        heading(title)
+        for label, words in rows:
+            lines = textwrap.wrap(words, TEXT_WIDTH) or [""]
+            heading(f"  {label:{LABEL_WIDTH}} {lines[0]}")
+            for line in lines[1:]:
+                heading(f"  {'':{LABEL_WIDTH}} {line}")
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:

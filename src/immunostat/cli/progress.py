@@ -1,4 +1,4 @@
-"""A bar of finished work on standard error."""
+"""How far a long piece of work is, on standard error: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -7,35 +7,144 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from immunostat.cli.printing import message
+
 #: Called with how much is done, how much there is, and the name of the stage.
 Progress = Callable[[int, int, str], None]
+
+#: Where there is no terminal, a line is written at most this often, s.
+LINE_SECONDS = 30.0
+
+#: A speed is told once a stage has lasted this long, s.
+SHORTEST_SECONDS = 0.5
+
+
+class Pace:
+    """Speed and time left of a stage, counted from where it began.
+
+    What was done before the stage began, by a run that is resumed, was not done in this time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._unit = ""
+        self._began, self._first = 0.0, 0
+
+    def __call__(self, done: int, total: int, stage: str) -> tuple[float, float] | None:
+        """Units per second and seconds left; None as long as nothing can be told."""
+        now, unit = self._clock(), unit_of(stage)
+        if unit != self._unit or done < self._first:
+            self._unit, self._began, self._first = unit, now, done
+        seconds, own = now - self._began, done - self._first
+        if seconds < SHORTEST_SECONDS or own <= 0:
+            return None
+        speed = own / seconds
+        return speed, max(total - done, 0) / speed
+
+
+def unit_of(stage: str) -> str:
+    """What is counted: the stage without what is said about it in parentheses.
+
+    Examples
+    --------
+    >>> unit_of("patients (3 failed)")
+    'patients'
+    """
+    return stage.partition(" (")[0]
+
+
+def clock_words(seconds: float) -> str:
+    """A time as people read it.
+
+    Examples
+    --------
+    >>> clock_words(7), clock_words(75), clock_words(3700)
+    ('7 s', '1 min 15 s', '1 h 1 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def speed_words(speed: float, unit: str) -> str:
+    """A speed as people read it.
+
+    Examples
+    --------
+    >>> speed_words(12345.6, "patients"), speed_words(0.25, "evaluations")
+    ('12,346 patients/s', '0.25 evaluations/s')
+    """
+    return f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.2g} {unit}/s"
 
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Progress | None]:
-    """A bar for each stage in turn, where standard error is a terminal."""
-    if quiet or not sys.stderr.isatty():
+    """Tell progress: a bar for each stage in turn; lines where standard error is no terminal."""
+    if quiet:
         yield None
-        return
+    elif sys.stderr.isatty():
+        with _bar() as show:
+            yield show
+    else:
+        yield lines()
+
+
+def lines(
+    say: Callable[[str], None] = message, clock: Callable[[], float] = time.perf_counter
+) -> Progress:
+    """Progress as lines, at most one every `LINE_SECONDS`; work that is done sooner says nothing.
+
+    Parameters
+    ----------
+    say
+        Writes a line.
+    clock
+        Seconds since any moment.
+    """
+    pace, last = Pace(clock), clock()
+
+    def show(done: int, total: int, stage: str) -> None:
+        nonlocal last
+        found = pace(done, total, stage)
+        if found is None or clock() - last < LINE_SECONDS:
+            return
+        last = clock()
+        speed, left = found
+        say(
+            f"{stage}: {done:,} of {total:,} ({100 * done / max(total, 1):.0f} %), "
+            f"{speed_words(speed, unit_of(stage))}, {clock_words(left)} left"
+        )
+
+    return show
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}"),
     )
-    started: dict[str, float] = {}
+    pace = Pace()
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("preparing", total=None, rate="")
+        task = bar.add_task("preparing", total=None, said="")
 
         def show(done: int, total: int, stage: str) -> None:
-            began = started.setdefault(stage, time.perf_counter())
-            seconds = time.perf_counter() - began
-            rate = f"{done / seconds:.0f}/s" if done and seconds > 0.05 else ""
-            bar.update(task, description=stage, completed=done, total=total, rate=rate)
+            found = pace(done, total, stage)
+            said = ""
+            if found is not None:
+                speed, left = found
+                said = f"{speed_words(speed, unit_of(stage))}, {clock_words(left)} left"
+            bar.update(task, description=stage, completed=done, total=total, said=said)
 
         yield show

@@ -20,6 +20,7 @@ from immunostat.cli.printing import (
     message,
     print_table,
 )
+from immunostat.cli.progress import progress_bar
 from immunostat.cli.varying import (
     ArmOption,
     Asked,
@@ -43,7 +44,6 @@ from immunostat.cli.varying import (
     failed,
     prepared,
     print_whole,
-    progress_bar,
     resumable,
     say_ranges,
     say_who,

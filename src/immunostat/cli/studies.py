@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +24,7 @@ from immunostat.cli.printing import (
     print_json,
     print_table,
 )
+from immunostat.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from immunostat.catalog.lookup import Catalog
@@ -41,7 +40,6 @@ SetOption = Annotated[
         help="Change a key of the study, such as duration='52 weeks'; may be repeated.",
     ),
 ]
-Progress = Callable[[int, int, str], None]
 
 
 class Keep(StrEnum):
@@ -97,7 +95,11 @@ def run(
     ] = Keep.AUTO,
     chunk: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000, help="Candidates in a chunk; by memory if not given."),
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Candidates in a chunk, rounded up to a power of two; by memory if not given.",
+        ),
     ] = None,
 ) -> None:
     from immunostat.study.study import read_study
@@ -119,6 +121,7 @@ def run(
     from immunostat.study.cluster import maker_for
     from immunostat.study.run import CHUNKS, Running
     from immunostat.study.run import run as simulate
+    from immunostat.study.store import remove_chunks, writing
 
     chunks = folder / CHUNKS
     _refuse_to_forget(chunks, resume, force)
@@ -132,17 +135,20 @@ def run(
     )
     started = time.perf_counter()
     try:
-        with _progress(quiet) as progress:
+        with progress_bar(quiet) as progress:
             answer = simulate(plan, progress=progress, catalog=catalog, running=running)
         results.write(answer, folder)
+        with writing(folder):
+            page.write(results.open_result(folder), folder)
     except KeyboardInterrupt:
         message(
             "interrupted; finished chunks are kept: the same command with --resume goes on from "
             "them"
+            if any(chunks.glob("*.npz"))
+            else "interrupted before the first chunk was finished"
         )
         raise typer.Exit(Exit.INTERRUPTED) from None
-    page.write(results.open_result(folder), folder)
-    _remove_chunks(chunks)
+    remove_chunks(chunks)
     for name in answer.run.get("remade", ()):
         message(f"chunk {name} was damaged and has been made again")
     if not quiet:
@@ -168,14 +174,6 @@ def _refuse_to_forget(chunks: Path, resume: bool, force: bool) -> None:
         )
 
 
-def _remove_chunks(chunks: Path) -> None:
-    """The result is complete, so its chunks are not needed any more."""
-    for file in (*chunks.glob("*.npz"), *chunks.glob("*.sha256"), chunks / "mark.json"):
-        file.unlink(missing_ok=True)
-    if chunks.is_dir() and not any(chunks.iterdir()):
-        chunks.rmdir()
-
-
 def _refuse_foreign(folder: Path, force: bool) -> None:
     """A result replaces an earlier result, and nothing else unless forced."""
     place = Place(shown_path(folder))
@@ -189,36 +187,6 @@ def _refuse_foreign(folder: Path, force: bool) -> None:
             place,
             "choose another folder with -o, or use --force to write into this one",
         )
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress | None]:
-    """A bar of finished patients on standard error, where that is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    started: dict[str, float] = {}
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("preparing", total=None, rate="")
-
-        def show(done: int, total: int, stage: str) -> None:
-            began = started.setdefault(stage, time.perf_counter())
-            seconds = time.perf_counter() - began
-            rate = f"{done / seconds:.0f} patients/s" if done and seconds > 0.05 else ""
-            bar.update(task, description=stage, completed=done, total=total, rate=rate)
-
-        yield show
 
 
 def _summary(answer: Result, plan: Study) -> None:

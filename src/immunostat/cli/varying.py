@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from immunostat.catalog.lookup import Catalog
-    from immunostat.study.evaluations import Progress, Store
+    from immunostat.study.evaluations import Store
     from immunostat.study.study import Study
     from immunostat.study.trial_answer import TrialAnswer
     from immunostat.study.varied import Parameter
@@ -168,7 +166,7 @@ def prepared(
 def store_of(asked: Asked, answer: TrialAnswer, key: Mapping[str, str]) -> Store | None:
     """Where evaluations are kept; nowhere without a folder."""
     from immunostat.study.evaluations import Store
-    from immunostat.study.run import own_version
+    from immunostat.study.versions import own_version
 
     if asked.output is None:
         return None
@@ -193,28 +191,6 @@ def resumable(output: Path | None, quiet: bool) -> Iterator[None]:
         if output is not None and not quiet:
             message("finished evaluations are kept: the same command with --resume goes on")
         raise
-
-
-@contextmanager
-def progress_bar(quiet: bool) -> Iterator[Progress | None]:
-    """A bar of finished evaluations on standard error, where that is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task, began = bar.add_task("preparing", total=None), time.perf_counter()
-
-        def show(done: int, total: int, stage: str) -> None:
-            rate = done / max(time.perf_counter() - began, 1e-9)
-            said = f"{stage} ({rate:.1f}/s)" if done else stage
-            bar.update(task, description=said, completed=done, total=total)
-
-        yield show
 
 
 def print_whole(table: pd.DataFrame, how: Format) -> None:
@@ -268,7 +244,7 @@ def write_tables(
     import yaml
 
     from immunostat.study.result import plain
-    from immunostat.study.run import own_version
+    from immunostat.study.versions import own_version
 
     assert asked.output is not None
     asked.output.mkdir(parents=True, exist_ok=True)

@@ -105,8 +105,7 @@ def failures(result: Result) -> pd.DataFrame:
             for why, n in counted
         ]
         return pd.DataFrame(rows, columns=["Arm", "Cause", "Patients", "Numbers"])
-    table = result.patients
-    failed = table[~table["status"].astype(str).str.lower().isin(["ok", "solved", "success"])]
+    failed = result.rows("patients", ["arm", "patient", "status"], ("status", "!=", "ok"))
     counts = failed.groupby(["arm", "status"], sort=False).size().reset_index(name="count")
     rows = []
     for row in counts.to_dict("records"):

@@ -223,7 +223,7 @@ def interim_table(gathered: Gathered) -> pd.DataFrame:
     plan = study.interim
     if plan is None or not study.analyses:
         return pd.DataFrame(columns=columns)
-    how, values, other = _trials(gathered, study.analyses[0])
+    how, values, other = values_in_trials(gathered, study.analyses[0])
     z, n = power.at_looks(values, other, how, plan.looks)
     z = -z if plan.is_less_better else z
     design = interim.sequential_design(
@@ -245,7 +245,7 @@ def interim_table(gathered: Gathered) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _trials(
+def values_in_trials(
     gathered: Gathered, analysis: Analysis
 ) -> tuple[power.Analysis, FloatArray, FloatArray]:
     """Values of the two arms of an analysis in every whole trial. Each (replicate, patient)."""

@@ -6,12 +6,14 @@ again, and give the same bits. The patients of a study are the first who enter, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from immunostat.outcomes.sketch import LEAF
 from immunostat.study.cohort import MOST_CANDIDATES, cohort_of, intake, refuse_criteria
 from immunostat.study.gathered import Gathered
 from immunostat.study.harvest import harvest
@@ -25,8 +27,8 @@ MOST_KEPT_BYTES = 512 * 2**20
 #: Memory of the courses of one chunk, when all its candidates enter.
 CHUNK_BYTES = 256 * 2**20
 
-#: Fewest and most candidates in a chunk.
-SMALLEST, LARGEST = 64, 2**15
+#: Fewest candidates in a chunk, and most if nobody asks for more.
+SMALLEST, LARGEST = LEAF, 2**15
 
 #: Called with courses (arm x patient) done, courses in all, and what is being done.
 Progress = Callable[[int, int, str], None]
@@ -39,7 +41,7 @@ class Cut:
     Parameters
     ----------
     size
-        Candidates in a chunk.
+        Candidates in a chunk, a power of two.
     is_kept
         Whether the courses of all patients are kept.
     wanted
@@ -62,8 +64,9 @@ def cut_of(plan: Plan, size: int | None = None, is_kept: bool | None = None) -> 
     if size is None:
         fitting = max(SMALLEST, CHUNK_BYTES // (course_bytes * len(plan.arms)))
         needed = max(SMALLEST, 2 * wanted)
-        size = min(2 ** int(np.log2(fitting)), 2 ** int(np.ceil(np.log2(needed))), LARGEST)
-    return Cut(size, is_kept, wanted)
+        size = min(2 ** int(np.log2(fitting)), needed, LARGEST)
+    # A power of two, so that sums over patients are the same bits however a run is cut.
+    return Cut(max(SMALLEST, 2 ** int(np.ceil(np.log2(size)))), is_kept, wanted)
 
 
 def make_chunk(
@@ -90,14 +93,60 @@ def make_chunk(
     if most is not None:
         block = block.up_to(most)
     simulation = simulate_cohort(plan, cohort_of([block]), threads, progress)
-    return harvest(simulation, cut.is_kept)
+    return harvest(simulation, cut.is_kept, (index * cut.size, cut.size))
+
+
+@dataclass(frozen=True)
+class Order:
+    """A chunk that is to be made.
+
+    Parameters
+    ----------
+    index
+        Which block of candidates.
+    most
+        Patients who may enter, where that is known; None takes all.
+    """
+
+    index: int
+    most: int | None = None
 
 
 class Maker(Protocol):
     """Makes chunks, here or elsewhere."""
 
-    def chunks(self, indices: Iterator[int]) -> Iterator[Chunk]:
-        """Whole chunks of the indices, in their order; more may be begun than are taken."""
+    def chunks(
+        self, orders: Callable[[], Order | None], tell: Callable[[int], None]
+    ) -> Iterator[Chunk]:
+        """Chunks in the order in which they were asked for.
+
+        Parameters
+        ----------
+        orders
+            Gives the next chunk to begin, or None if no other is needed as far as one can tell;
+            asked again whenever there is room.
+        tell
+            Called now and then with the number of courses that are done in chunks under way.
+        """
+
+
+class _Demand:
+    """Which chunks are still to be made: not in the store, and needed as far as one can tell."""
+
+    def __init__(self, store: Store, cut: Cut) -> None:
+        self._store, self._cut, self._next = store, cut, 0
+        self.found, self.taken = 0, 0
+
+    def __call__(self) -> Order | None:
+        rest = self._cut.wanted - self.found
+        per_chunk = self.found / self.taken if self.taken else self._cut.size
+        end = self.taken + max(1, math.ceil(rest / max(per_chunk, 1.0)))
+        while self._next < end:
+            index, self._next = self._next, self._next + 1
+            if self._store.get(index) is None:
+                # Only who entered before is known, so that only the chunk that is next has a limit.
+                return Order(index, rest if index == self.taken else None)
+        return None
 
 
 def gather(
@@ -113,7 +162,7 @@ def gather(
     Parameters
     ----------
     maker
-        Makes chunks in other processes; None makes them here, one after another.
+        Makes several chunks at a time; None makes them here, one after another.
 
     Raises
     ------
@@ -121,40 +170,32 @@ def gather(
         So few candidates may enter that the criteria must be a mistake, or a chunk cannot be
         written.
     """
-    found = examined = failed = 0
+    examined = failed = 0
     rejected: dict[str, int] = {}
-    made = maker.chunks(_missing(store)) if maker else None
-    n_arms, index = len(plan.arms), 0
+    demand, n_arms = _Demand(store, cut), len(plan.arms)
 
     def tell(done: int) -> None:
         if progress is not None:
             words = f"patients ({failed} failed)" if failed else "patients"
-            progress(found * n_arms + done, cut.wanted * n_arms, words)
+            sure = min(demand.found * n_arms + done, cut.wanted * n_arms)
+            progress(sure, cut.wanted * n_arms, words)
 
-    while found < cut.wanted:
+    made = maker.chunks(demand, tell) if maker else None
+    while demand.found < cut.wanted:
         if examined >= MOST_CANDIDATES * cut.wanted + 1000:
-            refuse_criteria(plan.population.name, found, examined, rejected)
-        tell(0)
-        chunk, most = store.get(index), cut.wanted - found
+            refuse_criteria(plan.population.name, demand.found, examined, rejected)
+        index, most = demand.taken, cut.wanted - demand.found
+        chunk = store.get(index)
         if chunk is None:
+            tell(0)  # not for chunks that were there, or they would count as speed
             chunk = next(made) if made is not None else None
             if chunk is None or chunk.n_patients > most:
                 chunk = make_chunk(plan, index, cut, most, threads, tell)
             store.put(index, chunk)
-        found += chunk.n_patients
+        demand.taken, demand.found = index + 1, demand.found + chunk.n_patients
         examined += int(chunk.meta["candidates"])
         failed += sum(chunk.meta["failed"].values())
         for reason, n in chunk.meta["rejected"].items():
             rejected[reason] = rejected.get(reason, 0) + n
-        index += 1
     tell(0)
-    return Gathered(plan, store, index)
-
-
-def _missing(store: Store) -> Iterator[int]:
-    """Indices of the chunks that the store does not hold, without end."""
-    index = 0
-    while True:
-        if store.get(index) is None:
-            yield index
-        index += 1
+    return Gathered(plan, store, demand.taken)

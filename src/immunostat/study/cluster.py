@@ -7,46 +7,94 @@ the chunk back. It prepares the model once. A chunk whose worker dies is made ag
 from __future__ import annotations
 
 import json
+import logging
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from immunostat.base.errors import InputError
+from immunostat.base.errors import ImmunostatError, InputError
 from immunostat.catalog.lookup import Catalog
-from immunostat.study.chunks import Cut, make_chunk
+from immunostat.study.chunks import Cut, Maker, Order, make_chunk
 from immunostat.study.plan import Plan, prepare
 from immunostat.study.result import plain
 from immunostat.study.store import Chunk
 from immunostat.study.study import Study, make_study
+from immunostat.study.versions import own_version
 
 #: Chunks begun for each worker before the first is taken.
 AHEAD = 2
 
 #: How often a chunk is begun anew when its worker dies.
-MOST_DEATHS = 5
+MOST_DEATHS = 3
+
+#: How often progress is told and an interrupt is looked for, s.
+TELL_SECONDS = 0.2
+
+#: How long a scheduler may take to answer, and workers to close, s.
+ANSWER_SECONDS, CLOSE_SECONDS = 20, 1
 
 
-@lru_cache(maxsize=2)
-def _prepared(text: str, cards: str) -> Plan:
-    """The plan of a study, kept by the worker for its next chunk."""
-    catalog = Catalog.packaged(Path(cards) if cards else None)
-    return prepare(make_study(json.loads(text), catalog), catalog)
-
-
-def chunk_elsewhere(text: str, cards: str, index: int, cut: Cut, threads: int) -> Chunk:
-    """One chunk, made in the process that calls this.
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know.
 
     Parameters
     ----------
-    text
+    study
         The study as JSON, with the keys of a study file.
     cards
         Folder of the user's own cards; empty for none.
+    version, catalog
+        Of the program and the hash of its cards: a worker with others is refused.
+    cut
+        How the run is cut.
+    threads
+        Threads of each chunk.
     """
-    return make_chunk(_prepared(text, cards), index, cut, None, threads)
+
+    study: str
+    cards: str
+    version: str
+    catalog: str
+    cut: Cut
+    threads: int
+
+
+@lru_cache(maxsize=2)
+def _prepared(text: str, cards: str, version: str, catalog_hash: str) -> Plan:
+    """The plan of a study, kept by the worker for its next chunk.
+
+    Raises
+    ------
+    InputError
+        The worker has another version of the program or of the cards, so other results.
+    """
+    catalog = Catalog.packaged(Path(cards) if cards else None)
+    for name, own, wanted in (
+        ("immunostat", own_version(), version),
+        ("the cards", catalog.hash(), catalog_hash),
+    ):
+        if own != wanted:
+            raise InputError(
+                f"a worker has another version of {name} ({own[:12]} instead of {wanted[:12]})",
+                remedy="install the same version on all machines; own cards must lie under the "
+                "same path for all of them",
+            )
+    return prepare(make_study(json.loads(text), catalog), catalog)
+
+
+def chunk_elsewhere(task: Task, order: Order) -> Chunk:
+    """One chunk, made in the process that calls this."""
+    plan = _prepared(task.study, task.cards, task.version, task.catalog)
+    return make_chunk(plan, order.index, task.cut, order.most, task.threads)
 
 
 class DaskMaker:
@@ -54,10 +102,87 @@ class DaskMaker:
 
     Parameters
     ----------
-    study
-        What is simulated.
-    cut
-        How the run is cut.
+    client
+        Of a `distributed.Client`.
+    task
+        What its workers need to know.
+    """
+
+    def __init__(self, client: Any, task: Task) -> None:
+        self.client, self._task = client, task
+        self._deaths: dict[int, int] = {}
+
+    def chunks(
+        self, orders: Callable[[], Order | None], tell: Callable[[int], None]
+    ) -> Iterator[Chunk]:
+        """See `chunks.Maker`."""
+        begun: deque[tuple[Order, Any]] = deque()
+        while True:
+            n_ahead = AHEAD * max(1, len(self._workers()))
+            while len(begun) < n_ahead and (order := orders()) is not None:
+                begun.append((order, self._begin(order)))
+            if not begun:
+                return
+            yield self._taken(*begun.popleft(), tell)
+
+    def _workers(self) -> Mapping[str, int]:
+        return dict(self.client.nthreads())
+
+    def _begin(self, order: Order) -> Any:
+        # The number of a chunk is its priority, so that the first is done first.
+        return self.client.submit(
+            chunk_elsewhere, self._task, order, pure=False, priority=-order.index
+        )
+
+    def _taken(self, order: Order, future: Any, tell: Callable[[int], None]) -> Chunk:
+        """A chunk that was begun, once it is done.
+
+        Raises
+        ------
+        InputError
+            The workers cannot make it.
+        """
+        import distributed
+
+        dask: Any = distributed
+        while True:
+            try:
+                chunk: Chunk = future.result(TELL_SECONDS)
+            except (TimeoutError, dask.TimeoutError):
+                tell(0)
+            except dask.KilledWorker:
+                self._deaths[order.index] = self._deaths.get(order.index, 0) + 1
+                if self._deaths[order.index] >= MOST_DEATHS:
+                    raise InputError(
+                        f"chunk {order.index} cannot be made: its workers died again and again",
+                        remedy="give workers more memory, or make smaller chunks with --chunk; "
+                        "finished chunks are kept, and --resume goes on from them",
+                    ) from None
+                future = self._begin(order)
+            except ImmunostatError:
+                raise
+            except (CancelledError, OSError) as error:
+                raise InputError(
+                    f"the Dask scheduler is lost ({type(error).__name__})",
+                    remedy="start it again; finished chunks are kept, and --resume goes on from "
+                    "them",
+                ) from None
+            except Exception as error:
+                raise InputError(
+                    f"a worker could not make chunk {order.index}: {type(error).__name__}: {error}",
+                    remedy="workers need the same version of immunostat as this program",
+                ) from error
+            else:
+                return chunk
+
+
+class Cluster:
+    """A maker for a study on a Dask cluster, or on processes that are started for it.
+
+    Parameters
+    ----------
+    study, cut
+        What is simulated, and how it is cut.
     cards
         Folder of the user's own cards, which workers must see under the same name.
     address
@@ -83,61 +208,47 @@ class DaskMaker:
         workers: int = 2,
         threads: int = 1,
     ) -> None:
-        try:
-            import distributed
-        except ImportError:
-            raise InputError(
-                "workers in other processes need Dask, which is not installed",
-                remedy="pip install 'immunostat[cluster]'",
-            ) from None
-        self._text = json.dumps(_file_of(study))
-        self._cards = str(cards.resolve()) if cards else ""
-        self._cut, self._threads = cut, threads
-        dask: Any = distributed
+        folder = str(cards.resolve()) if cards else ""
+        self._task = Task(
+            json.dumps(_file_of(study)),
+            folder,
+            own_version(),
+            Catalog.packaged(cards).hash(),
+            cut,
+            threads,
+        )
+        self._address, self._workers = address, workers
         self._cluster: Any = None
-        if not address:
-            self._cluster = dask.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-            )
+        self._client: Any = None
+
+    def __enter__(self) -> DaskMaker:
+        dask = _distributed()
         try:
-            self.client: Any = dask.Client(address or self._cluster, timeout="20s")
-        except (OSError, TimeoutError, ValueError) as error:
-            raise InputError(
-                f"no Dask scheduler answers at '{address}' ({error})",
-                remedy="start one with 'dask scheduler', or use --workers N",
-            ) from None
-
-    def chunks(self, indices: Iterator[int]) -> Iterator[Chunk]:
-        """Whole chunks of the indices, in their order; a few are begun ahead."""
-        begun: deque[Any] = deque()
-        while True:
-            n_ahead = AHEAD * max(1, len(self.client.nthreads()))
-            while len(begun) < n_ahead:
-                index = next(indices, None)
-                if index is None:
-                    break
-                begun.append(
-                    self.client.submit(
-                        chunk_elsewhere,
-                        self._text,
-                        self._cards,
-                        index,
-                        self._cut,
-                        self._threads,
-                        pure=False,
-                        retries=MOST_DEATHS,
+            if not self._address:
+                with _ignored_interrupts():
+                    self._cluster = dask.LocalCluster(
+                        n_workers=self._workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        host="127.0.0.1",
+                        dashboard_address="127.0.0.1:0",
+                        silence_logs=logging.CRITICAL + 1,
                     )
-                )
-            if not begun:
-                return
-            yield begun.popleft().result()
-
-    def __enter__(self) -> Self:
-        return self
+            self._client = dask.Client(
+                self._address or self._cluster, timeout=ANSWER_SECONDS, set_as_default=False
+            )
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
+            self._close()
+            raise InputError(
+                f"no Dask scheduler answers at '{self._address}' ({type(error).__name__})"
+                if self._address
+                else f"no worker processes can be started here ({error})",
+                remedy="start one with 'dask scheduler' and workers with 'dask worker', or use "
+                "--workers N"
+                if self._address
+                else "run without --workers",
+            ) from None
+        return DaskMaker(self._client, self._task)
 
     def __exit__(
         self,
@@ -145,9 +256,43 @@ class DaskMaker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        self._close()
+
+    def _close(self) -> None:
+        """End what was started; what workers have begun in vain is not waited for."""
+        for own in (self._client, self._cluster):
+            if own is not None:
+                try:
+                    own.close(timeout=CLOSE_SECONDS)
+                except (TimeoutError, OSError, RuntimeError):
+                    continue
+
+
+def _distributed() -> Any:
+    """Dask, with its talk about workers that come and go turned off."""
+    try:
+        import distributed
+    except ImportError:
+        raise InputError(
+            "workers in other processes need Dask, which is not installed",
+            remedy="pip install 'immunostat[cluster]'",
+        ) from None
+    for name in ("distributed", "tornado", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return distributed
+
+
+@contextmanager
+def _ignored_interrupts() -> Iterator[None]:
+    """Processes started inside do not see Ctrl-C: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _file_of(study: Study) -> Mapping[str, Any]:
@@ -160,7 +305,7 @@ def _file_of(study: Study) -> Mapping[str, Any]:
 
 def maker_for(
     cards: Path | None, address: str | None, workers: int | None, threads: int | None
-) -> Callable[[Study, Cut], DaskMaker]:
+) -> Callable[[Study, Cut], AbstractContextManager[Maker]]:
     """What `Running.maker` wants: a maker for a study, on a cluster or on processes started here.
 
     Parameters
@@ -174,6 +319,4 @@ def maker_for(
     threads
         Threads of each chunk; one if None, as the processes share the machine.
     """
-    return lambda study, cut: DaskMaker(
-        study, cut, cards, address or "", workers or 2, threads or 1
-    )
+    return lambda study, cut: Cluster(study, cut, cards, address or "", workers or 2, threads or 1)

@@ -35,22 +35,27 @@ def matching_arm(
     plan: Plan, trial: TrialCard, published: TrialArmCard, catalog: Catalog
 ) -> str | None:
     """Simulated arm that gives the same doses of the same drugs as a published one."""
-    wanted: tuple[Regimen, ...] = ()
-    if published.drug != "placebo":
-        if published.drug not in catalog.drugs():
-            return None
-        line = published.regimen
-        if not line.startswith(published.drug):
-            line = f"{published.drug} {line}"
-        wanted = (parse_regimen(line, catalog.drug, trial.situation),)
+    known = catalog.drugs()
+    if published.not_simulated or any(line.split()[0] not in known for line in published.lines):
+        return None
+    if published.drug != "placebo" and not published.lines:
+        return None
+    wanted = tuple(parse_regimen(line, catalog.drug, trial.situation) for line in published.lines)
+    days = plan.study.duration_day
     for arm, regimens in plan.study.arms.items():
-        if _doses(regimens, plan) == _doses(wanted, plan):
+        if doses_of(regimens, days) == doses_of(wanted, days):
             return arm
     return None
 
 
-def _doses(regimens: Sequence[Regimen], plan: Plan) -> list[tuple[object, ...]]:
-    """What is given, in a form that can be compared; a cap on the dose does not make it another."""
+def doses_of(regimens: Sequence[Regimen], until_day: float) -> list[tuple[object, ...]]:
+    """What is given, in a form that can be compared; a cap on the dose does not make it another.
+
+    Parameters
+    ----------
+    until_day
+        Doses up to then are compared, day.
+    """
     return sorted(
         (
             regimen.drug.name,
@@ -62,7 +67,7 @@ def _doses(regimens: Sequence[Regimen], plan: Plan) -> list[tuple[object, ...]]:
             dose.per_m2,
         )
         for regimen in regimens
-        for dose in regimen.doses(plan.study.duration_day)
+        for dose in regimen.doses(until_day)
     )
 
 
@@ -84,7 +89,7 @@ def _compared(
         is_share = result.unit == "%" and predicted["statistic"] == "proportion"
         observed = result.value / 100.0 if is_share else result.value
         low = high = np.nan
-        if is_share:
+        if is_share and n is not None:
             found = statistics.proportion(round(observed * n), n)
             low, high = found.low, found.high
         elif result.low is not None and result.high is not None:
@@ -98,7 +103,7 @@ def _compared(
                 "time_day": day,
                 "role": published.role,
                 "observed": observed,
-                "observed_n": n,
+                "observed_n": np.nan if n is None else n,
                 "observed_low": low,
                 "observed_high": high,
                 "predicted": predicted["estimate"],

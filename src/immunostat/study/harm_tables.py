@@ -1,4 +1,8 @@
-"""Tables of side effects, dropout and what the rules did, made of the gathered chunks."""
+"""Tables of side effects, dropout and what the rules did, made of the gathered chunks.
+
+Tables of what happened come in parts, arm after arm by name and chunk after chunk. Patients are in
+order over chunks, so the parts one after another are sorted.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from immunostat.catalog.cards import SideEffectCard
+from immunostat.engine.problem import IntArray
+from immunostat.model.system import FloatArray
 from immunostat.outcomes import statistics
 from immunostat.outcomes.hazards import DAYS_PER_YEAR
 from immunostat.study.gathered import Gathered
+from immunostat.study.plan import Plan
+from immunostat.study.store import AnyArray, Chunk
 from immunostat.study.summaries import cause_names
 
-_ORDER = ["arm", "patient", "event", "time_day", "grade"]
+_EVENTS = ["arm", "patient", "event", "time_day", "grade"]
+_ACTIONS = ["arm", "patient", "time_day", "action", "drug", "rule"]
 
 
 def side_effect_table(gathered: Gathered) -> pd.DataFrame:
@@ -78,94 +88,112 @@ def _grades(gathered: Gathered, card: SideEffectCard, i: int) -> Iterator[dict[s
         }
 
 
-def event_table(gathered: Gathered) -> pd.DataFrame:
+def event_tables(gathered: Gathered) -> Iterator[pd.DataFrame]:
     """Everything that happened to patients: side effects, leaving, and what the rules did."""
-    parts = [*_side_effects(gathered), *_leavings(gathered), *_actions(gathered)]
-    if not parts:
-        return pd.DataFrame(columns=_ORDER)
-    table = pd.concat(parts, ignore_index=True)[_ORDER]
-    table = table.sort_values(
-        ["arm", "patient", "time_day", "event"], kind="stable", ignore_index=True
-    )
-    return table.astype({"time_day": float, "grade": float})
+    for i, chunk, own in _by_arm(gathered):
+        parts = [
+            *_side_effects(gathered.plan, chunk, i),
+            *_leavings(gathered.plan, chunk, i),
+            *_acted(gathered.plan, chunk, i),
+        ]
+        arm = list(gathered.plan.study.arms)[i]
+        rows = np.concatenate([_NO_ROWS, *(part[0] for part in parts)])
+        shown = own[rows]
+        columns = {
+            "arm": np.full(len(rows), arm, dtype=object),
+            "patient": chunk.columns["number"][rows],
+            "event": _joined([part[1] for part in parts], object),
+            "time_day": _joined([part[2] for part in parts], np.float64),
+            "grade": _joined([part[3] for part in parts], np.float64),
+        }
+        table = pd.DataFrame(columns)[_EVENTS][shown]
+        order = ["patient", "time_day", "event"]
+        yield table.sort_values(order, kind="stable", ignore_index=True)
 
 
-def _frame(gathered: Gathered, i: int, rows: Any, day: Any, event: Any, grade: Any) -> pd.DataFrame:
-    """Rows of the event table, of the patients whom the trial sees in the arm."""
-    own = gathered.is_in(i)[rows]
-    table = pd.DataFrame(
-        {"patient": gathered.numbers[rows], "event": event, "time_day": day, "grade": grade}
-    )
-    return pd.DataFrame(table.assign(arm=list(gathered.plan.study.arms)[i])[own])
+_NO_ROWS = np.zeros(0, dtype=np.int64)
+
+#: Patients' rows in a chunk, what happened to them, on which day, and how severe it was.
+_Happened = tuple[IntArray, AnyArray, FloatArray, FloatArray]
 
 
-def _side_effects(gathered: Gathered) -> Iterator[pd.DataFrame]:
-    plan = gathered.plan
+def _joined(parts: list[AnyArray], kind: Any) -> AnyArray:
+    return np.concatenate([np.zeros(0, dtype=kind), *parts]).astype(kind)
+
+
+def _by_arm(gathered: Gathered) -> Iterator[tuple[int, Chunk, npt.NDArray[np.bool_]]]:
+    """Arms in order of their names, each chunk, and which of its patients the arm holds."""
+    arms = list(gathered.plan.study.arms)
+    for i in sorted(range(len(arms)), key=lambda i: arms[i]):
+        is_in, first = gathered.is_in(i), 0
+        for chunk in gathered.chunks():
+            yield i, chunk, is_in[first : first + chunk.n_patients]
+            first += chunk.n_patients
+
+
+def _named(n: int, name: str) -> AnyArray:
+    return np.full(n, name, dtype=object)
+
+
+def _side_effects(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:
     for card in plan.side_effects:
-        for i in range(len(plan.study.arms)):
-            key = f"{i}/{card.name}"
-            if card.kind == "event":
-                rows, day = gathered.log(f"event/{key}/row"), gathered.log(f"event/{key}/day")
-                grade: Any = np.full(len(rows), np.nan)
-            else:
-                worst = gathered.column(f"grade/{key}")
-                rows = np.flatnonzero(worst >= 1)
-                day, grade = gathered.column(f"grade_day/{key}")[rows], worst[rows]
-            if len(rows):
-                yield _frame(gathered, i, rows, day, card.name, grade)
+        key = f"{i}/{card.name}"
+        if card.kind == "event":
+            rows, day = chunk.logs[f"event/{key}/row"], chunk.logs[f"event/{key}/day"]
+            grade = np.full(len(rows), np.nan)
+        else:
+            worst = chunk.columns[f"grade/{key}"]
+            rows = np.flatnonzero(worst >= 1)
+            day, grade = chunk.columns[f"grade_day/{key}"][rows], worst[rows]
+        yield rows, _named(len(rows), card.name), day, grade
 
 
-def _leavings(gathered: Gathered) -> Iterator[pd.DataFrame]:
-    plan = gathered.plan
-    names = np.array([f"left: {name}" for name in cause_names(plan)], dtype=object)
-    for i in range(len(plan.study.arms)) if plan.study.dropout else ():
-        left = gathered.column(f"left/{i}")
+def _leavings(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:
+    if plan.study.dropout:
+        names = np.array([f"left: {name}" for name in cause_names(plan)], dtype=object)
+        left = chunk.columns[f"left/{i}"]
         rows = np.flatnonzero(np.isfinite(left))
-        if len(rows):
-            cause = names[gathered.column(f"cause/{i}")[rows].astype(int)]
-            yield _frame(gathered, i, rows, left[rows], cause, np.full(len(rows), np.nan))
+        cause = names[chunk.columns[f"cause/{i}"][rows].astype(int)]
+        yield rows, cause, left[rows], np.full(len(rows), np.nan)
 
 
-def _actions(gathered: Gathered) -> Iterator[pd.DataFrame]:
-    if not gathered.plan.study.rules:
-        return
-    arm, rows, day = (gathered.log(f"action/{name}") for name in ("arm", "row", "day"))
-    words, drugs = gathered.log("action/word"), gathered.log("action/drug")
-    events = np.array([f"{w} {d}" for w, d in zip(words, drugs, strict=True)], dtype=object)
-    for i in range(len(gathered.plan.study.arms)):
-        own = arm == i
-        if gathered.plan.study.dropout:
-            own &= day <= gathered.column(f"left/{i}")[rows]
-        if own.any():
-            nothing = np.full(int(own.sum()), np.nan)
-            yield _frame(gathered, i, rows[own], day[own], events[own], nothing)
+def _done(plan: Plan, chunk: Chunk, i: int) -> IntArray:
+    """Entries of the log of the rules that belong to an arm; who has left is not dosed any more."""
+    own = chunk.logs["action/arm"] == i
+    if plan.study.dropout:
+        left = chunk.columns[f"left/{i}"][chunk.logs["action/row"]]
+        own &= chunk.logs["action/day"] <= left
+    return np.flatnonzero(own)
 
 
-def action_table(gathered: Gathered) -> pd.DataFrame:
+def _acted(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:
+    if plan.study.rules:
+        own = _done(plan, chunk, i)
+        words, drugs = chunk.logs["action/word"][own], chunk.logs["action/drug"][own]
+        events = [f"{word} {drug}" for word, drug in zip(words, drugs, strict=True)]
+        rows, day = chunk.logs["action/row"][own], chunk.logs["action/day"][own]
+        yield rows, np.array(events, dtype=object), day, np.full(len(own), np.nan)
+
+
+def action_tables(gathered: Gathered) -> Iterator[pd.DataFrame]:
     """The log of the rules: one row for each thing that a rule did to a patient."""
-    columns = ["arm", "patient", "time_day", "action", "drug", "rule"]
     plan = gathered.plan
     if not plan.study.rules:
-        return pd.DataFrame(columns=columns)
-    arms = np.array([*plan.arms], dtype=object)
+        yield pd.DataFrame(columns=_ACTIONS)
+        return
     rules = np.array([rule.text for rule in plan.study.rules], dtype=object)
-    arm, rows = gathered.log("action/arm"), gathered.log("action/row")
-    table = pd.DataFrame(
-        {
-            "arm": arms[arm],
-            "patient": gathered.numbers[rows],
-            "time_day": gathered.log("action/day"),
-            "action": gathered.log("action/word").astype(object),
-            "drug": gathered.log("action/drug").astype(object),
-            "rule": rules[gathered.log("action/rule")],
-        }
-    )
-    shown = np.isin(arm, range(len(plan.study.arms)))
-    if gathered.assigned is not None:
-        shown &= gathered.assigned[rows] == arm
-    for i in range(len(plan.study.arms)) if plan.study.dropout else ():
-        # Nobody doses a patient who has left.
-        left = gathered.column(f"left/{i}")[rows]
-        shown &= (arm != i) | (table["time_day"].to_numpy() <= left)
-    order = ["arm", "patient", "time_day"]
-    return table[shown].sort_values(order, kind="stable", ignore_index=True)
+    for i, chunk, is_in in _by_arm(gathered):
+        own = _done(plan, chunk, i)
+        rows = chunk.logs["action/row"][own]
+        table = pd.DataFrame(
+            {
+                "arm": _named(len(own), list(plan.study.arms)[i]),
+                "patient": chunk.columns["number"][rows],
+                "time_day": chunk.logs["action/day"][own],
+                "action": chunk.logs["action/word"][own].astype(object),
+                "drug": chunk.logs["action/drug"][own].astype(object),
+                "rule": rules[chunk.logs["action/rule"][own]],
+            }
+        )
+        order = ["patient", "time_day"]
+        yield table[is_in[rows]].sort_values(order, kind="stable", ignore_index=True)

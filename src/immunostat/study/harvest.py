@@ -18,7 +18,7 @@ from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import Observations, evaluate
 from immunostat.outcomes.events import Events
 from immunostat.outcomes.scores import ctcae_grade
-from immunostat.outcomes.sketch import Sketch
+from immunostat.outcomes.sketch import Sketch, tree_sum
 from immunostat.study.harm import events_of
 from immunostat.study.plan import Plan
 from immunostat.study.recruitment import columns_of
@@ -28,7 +28,7 @@ from immunostat.study.store import AnyArray, Chunk
 from immunostat.trial.dropout import Happenings, dropout_times, missing_visits, observed_until
 
 
-def harvest(simulation: Simulation, is_kept: bool) -> Chunk:
+def harvest(simulation: Simulation, is_kept: bool, block: tuple[int, int] = (0, 0)) -> Chunk:
     """What a study keeps of a block of candidates.
 
     Parameters
@@ -37,6 +37,9 @@ def harvest(simulation: Simulation, is_kept: bool) -> Chunk:
         Every arm in the patients who entered from a block of candidates.
     is_kept
         Whether courses are kept; if not, only counts for their quantiles.
+    block
+        Number of the first candidate of the block, and its size; needed where courses are not
+        kept.
     """
     plan, cohort = simulation.plan, simulation.cohort
     columns: dict[str, AnyArray] = {"number": cohort.numbers}
@@ -53,7 +56,7 @@ def harvest(simulation: Simulation, is_kept: bool) -> Chunk:
         if is_kept:
             columns[f"course/{i}"] = courses
         else:
-            _summed(courses, i, sums)
+            _summed(courses, cohort.numbers - block[0], block[1], i, sums)
     for name, values in vars(simulation.actions).items() if simulation.actions else ():
         logs[f"action/{name}"] = values
     status = simulation.trajectories.status
@@ -229,12 +232,16 @@ def _ratios(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
     return found
 
 
-def _summed(courses: FloatArray, i: int, sums: dict[str, AnyArray]) -> None:
-    """Counts from which means and quantiles of courses follow; failed patients are left out."""
-    well = courses[np.isfinite(courses).all(axis=(1, 2))]
-    sketch = Sketch.of(well.reshape(len(well), -1))
-    sums[f"total/{i}"] = well.sum(axis=0)
-    sums[f"number/{i}"] = np.array(len(well))
-    sums[f"cell/{i}"] = sketch.cell.astype(np.int32)
-    sums[f"bin/{i}"] = sketch.bin.astype(np.int32)
-    sums[f"count/{i}"] = sketch.count.astype(np.int32)
+def _summed(
+    courses: FloatArray, places: IntArray, n_places: int, i: int, sums: dict[str, AnyArray]
+) -> None:
+    """Counts and sums from which quantiles and means of courses follow, without who failed."""
+    well = np.isfinite(courses).all(axis=(1, 2))
+    if not well.all():
+        courses, places = courses[well], places[well]
+    flat = courses.reshape(len(courses), -1)
+    sketch = Sketch.of(flat)
+    sums[f"total/{i}"] = tree_sum(flat, places, n_places).reshape(courses.shape[1:])
+    sums[f"number/{i}"] = np.array(len(courses))
+    sums[f"first/{i}"], sums[f"bin/{i}"] = sketch.first, sketch.bin
+    sums[f"count/{i}"] = sketch.count

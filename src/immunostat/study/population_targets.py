@@ -92,8 +92,8 @@ def responses_wanted(
         for arm in trial.arms:
             if arm.role != "training":
                 continue
-            line = arm.regimen if arm.regimen.startswith(arm.drug) else f"{arm.drug} {arm.regimen}"
-            own = BACKGROUND_ARM if arm.drug == "placebo" else line
+            lines = list(arm.lines)
+            own = " + ".join(lines) or BACKGROUND_ARM
             usable = [
                 result
                 for result in arm.results
@@ -119,7 +119,7 @@ def responses_wanted(
                         result.where,
                     )
                 )
-                arms[own] = [] if own == BACKGROUND_ARM else [line]
+                arms[own] = lines
     return found, arms
 
 

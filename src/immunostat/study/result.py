@@ -11,7 +11,7 @@ import math
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from html import escape
@@ -20,19 +20,32 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import xarray as xr
 import yaml
 import zarr.codecs
 
 from immunostat.base.errors import InputError, Place, UnknownNameError, near_matches, shown_path
-from immunostat.study.later import Later
+from immunostat.study.later import (
+    GROUP_ROWS,
+    Later,
+    Where,
+    chosen,
+    in_parquet,
+    write_csv,
+    write_parquet,
+)
 from immunostat.study.result_tables import TABLES
+from immunostat.study.store import writing
 
 FORMAT = 1
 """Version of the folder's layout, kept in ``run.json``; a higher one than this is refused."""
 
 CHUNK_BYTES = 2**20
 """Size of a piece of an array on disk, so that one patient is read without reading them all."""
+
+MOST_CELLS = 10_000_000
+"""Tables with more numbers than this are read from disk when somebody looks at them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +156,25 @@ class Result:
             object.__setattr__(self, name, value)
         return value
 
+    def rows(
+        self, table: str, columns: Sequence[str] | None = None, where: Where | None = None
+    ) -> pd.DataFrame:
+        """Some columns and rows of a table, without reading the rest of a large one.
+
+        Parameters
+        ----------
+        table
+            Name, as in `TABLES`.
+        columns
+            Names of columns; None for all.
+        where
+            Which rows, such as ``("patient", "==", 12)`` or ``("status", "!=", "ok")``.
+        """
+        own = vars(self)[table]
+        if isinstance(own, Later):
+            return own.read(columns, where)
+        return chosen(own, columns, where)
+
     @property
     def arms(self) -> list[str]:
         """Names of the arms, in the order of the study."""
@@ -156,9 +188,10 @@ class Result:
         UnknownNameError
             No arm holds a patient of that number.
         """
-        rows = self.patients[self.patients["patient"] == number]
+        own: Where = ("patient", "==", number)
+        rows = self.rows("patients", where=own)
         if rows.empty:
-            numbers = self.patients["patient"]
+            numbers = self.rows("patients", ["patient"])["patient"]
             span = f"{numbers.min():.0f} to {numbers.max():.0f}" if len(numbers) else "none"
             raise UnknownNameError(f"no virtual patient {number}", remedy=f"patients: {span}")
         outputs = self.trajectories
@@ -168,13 +201,13 @@ class Result:
         return Patient(
             number,
             rows.drop(columns="patient").set_index("arm"),
-            self.visits[self.visits["patient"] == number].reset_index(drop=True),
-            self.events[self.events["patient"] == number].reset_index(drop=True),
+            self.rows("visits", where=own).reset_index(drop=True),
+            self.rows("events", where=own).reset_index(drop=True),
             outputs,
         )
 
     def __repr__(self) -> str:
-        count = self.patients["patient"].nunique()
+        count = self.rows("patients", ["patient"])["patient"].nunique()
         return f"Result({self.study.get('title', '')!r}: {len(self.arms)} arms, {count} patients)"
 
 
@@ -199,7 +232,7 @@ def write(result: Result, folder: Path | str) -> Path:
     Raises
     ------
     InputError
-        A table lacks a column, or the folder's name is that of a file.
+        A table lacks a column, the folder's name is that of a file, or it cannot be written.
     """
     folder = Path(folder)
     for name in TABLES:
@@ -208,17 +241,20 @@ def write(result: Result, folder: Path | str) -> Path:
             _require_columns(table, name, TABLES[name].file)
     if folder.exists() and not folder.is_dir():
         raise InputError("is a file, so no folder can be made", Place(shown_path(folder)))
-    folder.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
-    try:
-        _write_parts(result, part)
-        for stale in ("run.json", "report.html", "figures"):
-            _remove(folder / stale)
-        for item in sorted(part.iterdir(), key=lambda item: item.name == "run.json"):
-            _remove(folder / item.name)
-            item.rename(folder / item.name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob(".writing-*"):  # of a run that was killed while it wrote
+            shutil.rmtree(stale, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+        try:
+            _write_parts(result, part)
+            for old in ("run.json", "report.html", "figures"):
+                _remove(folder / old)
+            for item in sorted(part.iterdir(), key=lambda item: item.name == "run.json"):
+                _remove(folder / item.name)
+                item.rename(folder / item.name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
@@ -264,7 +300,7 @@ def open_result(folder: Path | str) -> Result:
         if "arm" in trajectories.coords:
             names = [str(arm) for arm in trajectories["arm"].values]
             trajectories = trajectories.assign_coords(arm=names)
-    tables = {name: _read_table(folder, name) for name in TABLES}
+    tables: dict[str, Any] = {name: _read_table(folder, name) for name in TABLES}
     return Result(study=study, sources=sources, run=run, trajectories=trajectories, **tables)
 
 
@@ -276,12 +312,9 @@ def _write_parts(result: Result, part: Path) -> None:
     _write_text(part / "run.json", run + "\n")
     for name, table in TABLES.items():
         frame: pd.DataFrame | Later = vars(result)[name]
-        if isinstance(frame, Later):
-            frame.write(part / table.file)
-        elif table.file.endswith(".csv"):
-            _write_text(part / table.file, frame.to_csv(index=False, lineterminator="\n"))
-        else:
-            frame.to_parquet(part / table.file, engine="pyarrow", compression="zstd", index=False)
+        parts = frame.parts() if isinstance(frame, Later) else iter([frame])
+        write_table = write_csv if table.file.endswith(".csv") else write_parquet
+        write_table(_checked(parts, name), part / table.file)
     sources = [{k: one.get(k, "") for k in ("key", "text", "url")} for one in result.sources]
     listed = pd.DataFrame(sources, columns=["key", "text", "url"])
     _write_text(part / "sources.csv", listed.to_csv(index=False, lineterminator="\n"))
@@ -313,22 +346,52 @@ def _write_trajectories(trajectories: xr.Dataset, path: Path) -> None:
     clean.to_zarr(path, mode="w", zarr_format=3, consolidated=False, encoding=encoding)
 
 
-def _read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read one table and check its columns; text stays text, an empty number is NaN."""
+def _checked(parts: Iterator[pd.DataFrame], name: str) -> Iterator[pd.DataFrame]:
+    """Parts of a table that has the columns that it must have."""
+    for part in parts:
+        _require_columns(part, name, TABLES[name].file)
+        yield part
+
+
+def _read_table(folder: Path, name: str) -> pd.DataFrame | Later:
+    """Read one table and check its columns; text stays text, an empty number is NaN.
+
+    A large one is read when somebody looks at it.
+    """
     table = TABLES[name]
     with _reading(folder / table.file) as path:
         if table.file.endswith(".parquet"):
-            frame = pd.read_parquet(path, engine="pyarrow")
-            _require_columns(frame, name, shown_path(path))
-            return frame
+            about = pq.read_metadata(path)
+            names = pd.DataFrame(columns=about.schema.to_arrow_schema().names)
+            _require_columns(names, name, shown_path(path))
+            if about.num_rows * about.num_columns > MOST_CELLS:
+                return in_parquet(path)
+            return pd.read_parquet(path, engine="pyarrow")
+        if path.stat().st_size > 8 * MOST_CELLS:
+            parts = pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=GROUP_ROWS)
+            _require_columns(next(parts), name, shown_path(path))
+            parts.close()
+            return Later(lambda columns, where: _csv_parts(path, name))
         frame = pd.read_csv(path, dtype=str, keep_default_na=False)
         _require_columns(frame, name, shown_path(path))
-        for column, (kind, _) in table.columns.items():
-            if kind == "number":
-                frame[column] = pd.to_numeric(frame[column].where(frame[column] != ""))
-            elif kind == "flag":
-                frame[column] = frame[column] == "True"
-        return frame
+        return _typed(frame, name)
+
+
+def _csv_parts(path: Path, name: str) -> Iterator[pd.DataFrame]:
+    """A large table of text, part by part."""
+    with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=GROUP_ROWS) as parts:
+        for part in parts:
+            yield _typed(part, name)
+
+
+def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Columns of text as what `TABLES` says that they are."""
+    for column, (kind, _) in TABLES[name].columns.items():
+        if kind == "number":
+            frame[column] = pd.to_numeric(frame[column].where(frame[column] != ""))
+        elif kind == "flag":
+            frame[column] = frame[column] == "True"
+    return frame
 
 
 def _require_columns(frame: pd.DataFrame, name: str, file: str) -> None:

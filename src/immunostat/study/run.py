@@ -12,12 +12,14 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.study import answers, harm_tables, ledger, summaries
@@ -25,15 +27,17 @@ from immunostat.study.chunks import Cut, Maker, Progress, cut_of, gather
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import comparison
 from immunostat.study.gathered import Gathered
+from immunostat.study.hands import ThreadMaker
 from immunostat.study.harvest import harvest
-from immunostat.study.later import Later
+from immunostat.study.later import made
 from immunostat.study.plan import ABSOLUTE_TOLERANCE, METHOD, Plan, prepare
 from immunostat.study.result import Result, plain
 from immunostat.study.simulation import Simulation, simulate_cohort
-from immunostat.study.store import FolderStore, MemoryStore, Store
+from immunostat.study.store import FolderStore, MemoryStore, Store, spare_store
 from immunostat.study.study import Study
+from immunostat.study.versions import own_version
 
-#: Rows of the tables of patients and visits that are held in memory; more are made when needed.
+#: Rows of the table of visits up to which tables are held; larger ones are made when looked at.
 MOST_ROWS = 2_000_000
 
 #: Name of the folder of chunks within a result folder.
@@ -65,7 +69,8 @@ class Running:
     threads
         Threads to use; all cores if None.
     folder
-        Where finished chunks are kept; None keeps them in memory.
+        Where finished chunks are kept; None keeps them in memory, or in a temporary folder where
+        there are too many courses for memory.
     is_resumed
         Whether chunks that the folder holds are used.
     chunk
@@ -123,11 +128,15 @@ def run(
     with clock.stage("join the model"):
         plan = prepare(study, catalog)
     cut = cut_of(plan, how.chunk, how.is_kept)
-    store: Store = MemoryStore()
+    store: Store = MemoryStore() if cut.is_kept else spare_store()
     if how.folder is not None:
         store = FolderStore(how.folder, mark_of(plan, cut, catalog), how.is_resumed)
-    with clock.stage("solve"), how.maker(study, cut) if how.maker else nullcontext() as maker:
-        gathered = gather(plan, store, cut, threads or how.threads, progress, maker)
+    n_threads = threads or how.threads
+    with (
+        clock.stage("solve"),
+        how.maker(study, cut) if how.maker else ThreadMaker(plan, cut, n_threads) as maker,
+    ):
+        gathered = gather(plan, store, cut, n_threads, progress, maker)
     with clock.stage("outcomes"):
         result = summarize(gathered, catalog, cut.is_kept)
     n = len(plan.arms) * gathered.n_patients
@@ -140,7 +149,7 @@ def run(
                 "system": platform.system(),
                 "python": platform.python_version(),
                 "cores": os.cpu_count(),
-                "threads": threads or how.threads or os.cpu_count(),
+                "threads": n_threads or os.cpu_count(),
             },
             "versions": {
                 name: version(name) for name in ("numpy", "llvmlite", "numba", "antimony")
@@ -212,21 +221,22 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         study.compare_with,
     )
     metas = [chunk.meta for chunk in gathered.chunks()]
-    patients: Any = Later(lambda: summaries.patient_tables(gathered))
-    visits: Any = Later(lambda: summaries.visit_tables(gathered))
-    parameters: Any = Later(lambda: summaries.parameter_tables(gathered))
     replicates = answers.replicate_table(gathered)
     n_rows = gathered.n_patients * len(study.arms) * len(study.visits_day)
-    is_small = n_rows <= MOST_ROWS
+
+    def table(parts: Callable[[Gathered], Iterator[pd.DataFrame]]) -> Any:
+        later = made(lambda: parts(gathered))
+        return later.read() if n_rows <= MOST_ROWS else later
+
     return Result(
         study={**study.resolved(), "cohort": _cohort_record(metas)},
         endpoints=endpoints,
         side_effects=harm_tables.side_effect_table(gathered),
-        patients=patients.read() if is_small else patients,
-        events=harm_tables.event_table(gathered),
-        visits=visits.read() if is_small else visits,
-        parameters=parameters,
-        actions=harm_tables.action_table(gathered),
+        patients=table(summaries.patient_tables),
+        events=table(harm_tables.event_tables),
+        visits=table(summaries.visit_tables),
+        parameters=table(summaries.parameter_tables),
+        actions=table(harm_tables.action_tables),
         analyses=answers.comparison_table(gathered),
         replicates=replicates,
         power=answers.power_table(gathered, replicates),
@@ -271,11 +281,3 @@ def _cohort_record(metas: list[Mapping[str, Any]]) -> dict[str, Any]:
     """How the cohort came about, for the reader."""
     n_candidates = sum(meta["candidates"] for meta in metas)
     return {"candidates": n_candidates, "left_out": _added(metas, "rejected")}
-
-
-def own_version() -> str:
-    """Version of the installed package, or that it is not installed."""
-    try:
-        return version("immunostat")
-    except PackageNotFoundError:
-        return "not installed"

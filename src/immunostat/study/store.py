@@ -1,60 +1,47 @@
 """Where the finished chunks of a run are kept: in memory, or in a folder that survives the run.
 
-A chunk is a block of candidates after recruitment and simulation: a set of named arrays. In a
-folder each chunk is one NumPy archive beside its checksum, written whole under another name and
-then renamed, so that a chunk is there complete or not at all. Nothing in it is pickled.
+In a folder each chunk is one archive beside its checksum, written whole under another name and
+then renamed, so that a chunk is there complete or not at all.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
+import tempfile
+import weakref
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import IO, Protocol
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.study.archive import AnyArray, Chunk, open_archive, write_archive
 
-AnyArray = npt.NDArray[Any]
+__all__ = [
+    "AnyArray",
+    "Chunk",
+    "FolderStore",
+    "MemoryStore",
+    "Store",
+    "chunks_of",
+    "remove_chunks",
+    "spare_store",
+    "write_whole",
+    "writing",
+]
 
 #: Version of the layout of a chunk folder.
-LAYOUT = 1
+LAYOUT = 2
 
-#: Largest size of one array of a chunk that is read back; the file is untrusted.
-MOST_BYTES = 2**32
+#: What the chunks of a folder depend on.
+MARK = "mark.json"
 
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """What is kept of a block of candidates.
-
-    Parameters
-    ----------
-    columns
-        One value or row per patient who entered. Each with first axis (patient,).
-    logs
-        One value per thing that happened; ``.../row`` holds the patient's row in the chunk.
-    sums
-        Arrays that add up over chunks.
-    meta
-        Plain numbers, texts and lists: the number of candidates, reasons, failures.
-    """
-
-    columns: Mapping[str, AnyArray]
-    logs: Mapping[str, AnyArray] = field(default_factory=dict)
-    sums: Mapping[str, AnyArray] = field(default_factory=dict)
-    meta: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def n_patients(self) -> int:
-        """Number of patients who entered."""
-        return int(self.meta["patients"])
+#: Held by the run that writes into a folder.
+LOCK = "lock"
 
 
 class Store(Protocol):
@@ -98,21 +85,24 @@ class FolderStore:
     Raises
     ------
     InputError
-        The folder cannot be written, or holds chunks of another study.
+        The folder cannot be written, holds chunks of another study, or another run writes into it.
     """
 
     def __init__(self, folder: Path, mark: Mapping[str, str], is_resumed: bool) -> None:
         self.folder, self.damaged = folder, list[str]()
         self._opened: dict[int, Chunk] = {}
+        note = folder / MARK
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            if not is_resumed:
-                for file in (*folder.glob("*.npz"), *folder.glob("*.sha256")):
-                    file.unlink()
-            note = folder / "mark.json"
-            if is_resumed and note.exists():
+            self._lock = _locked(folder)
+            has_mark = note.exists()
+            if is_resumed and has_mark:
                 self._require(note, mark)
+                _remove(folder, "*.part")
+            elif is_resumed and any(folder.glob("*.npz")):
+                self._refuse("study")  # nobody knows what they belong to
             else:
+                _remove(folder, "*.npz", "*.sha256", "*.part")
                 text = json.dumps({"layout": LAYOUT, **mark}, indent=2) + "\n"
                 write_whole(note, text.encode())
 
@@ -121,14 +111,19 @@ class FolderStore:
         try:
             found = json.loads(note.read_text(encoding="utf-8"))
         except ValueError:
-            found = {}
+            found = None
+        found = found if isinstance(found, dict) else {}
         for name, value in {"layout": LAYOUT, **mark}.items():
             if found.get(name) != value:
-                raise InputError(
-                    f"the unfinished run here had another {name}",
-                    Place(shown_path(self.folder)),
-                    "undo the change to resume it, or run without --resume to start anew",
-                )
+                self._refuse(name)
+
+    def _refuse(self, name: str) -> None:
+        raise InputError(
+            f"the unfinished run here had another {name}",
+            Place(shown_path(self.folder)),
+            "undo the change to resume it, run without --resume but with --force to start anew, "
+            "or choose another folder with -o",
+        )
 
     def _file(self, index: int) -> Path:
         return self.folder / f"{index:06d}.npz"
@@ -144,10 +139,11 @@ class FolderStore:
             wanted = file.with_suffix(".sha256").read_text(encoding="ascii").strip()
             if _digest(file) != wanted:
                 raise ValueError("checksum")
-            chunk = _opened(file)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            chunk = open_archive(file)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             self.damaged.append(file.name)
-            file.unlink(missing_ok=True)
+            with writing(self.folder):
+                file.unlink(missing_ok=True)
             return None
         self._opened[index] = chunk
         return chunk
@@ -155,23 +151,61 @@ class FolderStore:
     def put(self, index: int, chunk: Chunk) -> None:
         """Write a finished chunk; a folder that is full or read-only is an `InputError`."""
         file = self._file(index)
-        arrays = {
-            f"{kind}:{name}": values
-            for kind in ("columns", "logs", "sums")
-            for name, values in getattr(chunk, kind).items()
-        }
-        arrays["meta"] = np.frombuffer(json.dumps(chunk.meta).encode(), dtype=np.uint8)
         part = file.with_suffix(".part")
         with writing(self.folder):
             try:
                 with part.open("wb") as stream:
-                    np.savez(stream, allow_pickle=False, **arrays)
+                    write_archive(stream, chunk)
                     stream.flush()
                     os.fsync(stream.fileno())
                 write_whole(file.with_suffix(".sha256"), _digest(part).encode())
                 part.replace(file)
             finally:
                 part.unlink(missing_ok=True)
+        self._opened[index] = open_archive(file)
+
+
+def spare_store() -> FolderStore:
+    """Chunks in a temporary folder, which goes when nobody needs them any more."""
+    folder = Path(tempfile.mkdtemp(prefix="immunostat-chunks-"))
+    store = FolderStore(folder, {}, is_resumed=False)
+    weakref.finalize(store, shutil.rmtree, folder, ignore_errors=True)
+    return store
+
+
+def remove_chunks(folder: Path) -> None:
+    """Take away what a store left in a folder, and the folder if nothing else is in it."""
+    if folder.is_dir():
+        _remove(folder, "*.npz", "*.sha256", "*.part", MARK, LOCK)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _remove(folder: Path, *patterns: str) -> None:
+    for pattern in patterns:
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)
+
+
+def _locked(folder: Path) -> IO[bytes] | None:
+    """Hold the folder until the store or its process ends; refuse one that another run holds."""
+    try:
+        import fcntl
+    except ImportError:  # a system without such locks
+        return None
+    stream = (folder / LOCK).open("wb")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        stream.close()
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            return None  # a file system without locks
+        raise InputError(
+            "another run is writing here",
+            Place(shown_path(folder)),
+            "wait until it ends, or choose another folder with -o",
+        ) from None
+    return stream
 
 
 class writing:
@@ -185,58 +219,28 @@ class writing:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if isinstance(error, OSError):
+            is_full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+            act = "make room" if is_full else "allow writing there, or choose another with -o"
             raise InputError(
                 f"cannot be written: {error.strerror or error}",
                 Place(shown_path(self.folder)),
-                "make room or choose another folder with -o; finished chunks are kept, and "
-                "--resume goes on from them",
+                f"{act}; finished chunks are kept, and --resume goes on from them",
             ) from error
 
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write a small file under another name, then rename it: it is there whole or not at all."""
     part = file.with_name(file.name + ".part")
-    part.write_bytes(content)
-    part.replace(file)
+    try:
+        part.write_bytes(content)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-class _Members(Mapping[str, AnyArray]):
-    """Arrays of one kind in an archive, read when they are asked for."""
-
-    def __init__(self, file: Path, kind: str, names: list[str]) -> None:
-        self._file, self._kind = file, kind
-        self._names = [name.partition(":")[2] for name in names if name.startswith(f"{kind}:")]
-        self._known = set(self._names)
-
-    def __getitem__(self, name: str) -> AnyArray:
-        if name not in self._known:
-            raise KeyError(name)
-        with np.load(self._file, allow_pickle=False) as archive:
-            values: AnyArray = archive[f"{self._kind}:{name}"]
-        return values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-
-def _opened(file: Path) -> Chunk:
-    """A chunk whose arrays are read when they are asked for."""
-    with zipfile.ZipFile(file) as archive:
-        if any(member.file_size > MOST_BYTES for member in archive.infolist()):
-            raise ValueError("an array is too large")
-    with np.load(file, allow_pickle=False) as archive:
-        meta = json.loads(archive["meta"].tobytes().decode())
-        names = archive.files
-    columns, logs, sums = (_Members(file, kind, names) for kind in ("columns", "logs", "sums"))
-    return Chunk(columns, logs, sums, meta)
 
 
 def chunks_of(store: Store, n_chunks: int) -> Iterator[Chunk]:

@@ -49,6 +49,7 @@ from immunostat.trial.dropout import Cause
 from immunostat.trial.rules import Rule
 
 MAXIMUM_VISITS = 5_000
+MAXIMUM_NAME = 200
 LONGEST_DAYS = 365.25 * 100
 
 
@@ -287,8 +288,10 @@ class _Checker:
         arms = {}
         for name, data in self.file.arms.items():
             place = self.document.place(("arms", name))
-            if not name.strip() or len(name) > 80:
-                raise InputError(f"'{name[:90]}' is no name for an arm", place, "use 1-80 letters")
+            if not name.strip() or len(name) > MAXIMUM_NAME:
+                raise InputError(
+                    f"'{name[:90]}' is no name for an arm", place, f"use 1-{MAXIMUM_NAME} letters"
+                )
             arms[name] = self.regimens(data, ("arms", name))
             given = [regimen.drug.name for regimen in arms[name]]
             twice = sorted({drug for drug in given if given.count(drug) > 1})

@@ -13,8 +13,9 @@ import xarray as xr
 from immunostat.engine.solution import Status
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec
-from immunostat.outcomes.sketch import Sketch
+from immunostat.outcomes.sketch import Sketch, joined_sums
 from immunostat.outcomes.summary import summarize
+from immunostat.outcomes.visit_courses import time_to_event
 from immunostat.study.gathered import Gathered
 from immunostat.study.plan import Plan
 from immunostat.study.specs import concentration_outputs, specs_of
@@ -66,10 +67,18 @@ def _patients(gathered: Gathered, chunk: Chunk, i: int, first: int) -> pd.DataFr
         own["replicate"] = gathered.replicate[first : first + n]
     own |= _columns_under(chunk, "covariate/")
     for spec in specs_of(plan):
-        own |= _at_ends(spec.name, chunk.columns[f"endpoint/{i}/{spec.name}"], spec.kind)
-    for drug in concentration_outputs(plan, arm):
+        values = chunk.columns[f"endpoint/{i}/{spec.name}"]
+        own |= _at_ends(spec.name, values, spec.kind)
+        if spec.kind == "time_to_event":
+            happened = time_to_event(values, np.array(plan.study.visits_day))
+            own[f"{spec.name} day"] = np.where(happened.is_event, happened.durations, np.nan)
+    given = concentration_outputs(plan, arm)
+    # All arms have the same columns, so that the table can be written part by part.
+    for drug in dict.fromkeys(d for a in plan.study.arms for d in concentration_outputs(plan, a)):
         name = f"{drug} concentration"
-        own |= _at_ends(name, chunk.columns[f"concentration/{i}/{drug}"], "value")
+        missing = np.full((n, 2), np.nan)
+        values = chunk.columns[f"concentration/{i}/{drug}"] if drug in given else missing
+        own |= _at_ends(name, values, "value")
     own |= _harms(plan, chunk, i)
     if plan.study.dropout:
         left, causes = chunk.columns[f"left/{i}"], np.array([*cause_names(plan), ""], dtype=object)
@@ -156,10 +165,9 @@ def bands(gathered: Gathered, is_kept: bool) -> pd.DataFrame:
             mean, quantiles = courses.mean(axis=0), np.quantile(courses, levels, axis=0)
         else:
             number, total, sketch = _added(gathered, i)
-            if not number:
+            if total is None:
                 continue
-            mean = total / number
-            quantiles = sketch.quantiles(levels, shape[0] * shape[1]).reshape(-1, *shape)
+            mean, quantiles = total / number, sketch.quantiles(levels).reshape(-1, *shape)
         given = concentration_outputs(plan, arm).values()
         for k, output in enumerate(plan.outputs):
             if output.kind == "concentration" and output not in given:
@@ -177,20 +185,19 @@ def bands(gathered: Gathered, is_kept: bool) -> pd.DataFrame:
                     }
                 )
             )
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _added(gathered: Gathered, i: int) -> tuple[int, FloatArray, Sketch]:
-    """Sums and counts of an arm over all chunks, in their order."""
-    number, total, sketch = 0, np.zeros(0), None
-    for chunk in gathered.chunks():
-        sums = chunk.sums
-        own = Sketch(*(sums[f"{name}/{i}"].astype(np.int64) for name in ("cell", "bin", "count")))
-        number += int(sums[f"number/{i}"])
-        total = sums[f"total/{i}"] if sketch is None else total + sums[f"total/{i}"]
-        sketch = own if sketch is None else sketch.plus(own)
-    assert sketch is not None
-    return number, total, sketch
+def _added(gathered: Gathered, i: int) -> tuple[int, FloatArray | None, Sketch]:
+    """Number of patients, sums and counts of an arm over all chunks; no sums without patients."""
+    n_cells = len(gathered.plan.times) * len(gathered.plan.outputs)
+    number = sum(int(chunk.sums[f"number/{i}"]) for chunk in gathered.chunks())
+    total = joined_sums(chunk.sums[f"total/{i}"] for chunk in gathered.chunks())
+    sketches = (
+        Sketch(*(chunk.sums[f"{name}/{i}"] for name in ("first", "bin", "count")))
+        for chunk in gathered.chunks()
+    )
+    return number, total if number else None, Sketch.sum(sketches, n_cells)
 
 
 def activity_profile(gathered: Gathered) -> pd.DataFrame:
