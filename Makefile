@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench conformance biomodels format clean
+.PHONY: demo test style check bench conformance biomodels format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,11 +18,13 @@ demo: $(READY)  ## a real study, from patients to report
 test: $(READY)  ## every test
 	$(BIN)/python -m pytest
 
-check: $(READY)  ## style, types, layers, and the quick tests
+style: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: style  ## style, types, layers, and the quick tests
 	$(BIN)/python -m pytest -m "not slow"
 
 bench: $(READY)  ## time at equal error, beside other simulators

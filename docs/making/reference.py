@@ -73,10 +73,16 @@ def _keys(schema: dict[str, Any]) -> str:
         default = own.get("default")
         shown = "required" if key in required else "" if default in (None, "", [], {}) else default
         if isinstance(shown, dict):
-            shown = ", ".join(f"{name}: {value}" for name, value in shown.items())
+            # Parts of a part have their own table.
+            said = {
+                k: v
+                for k, v in shown.items()
+                if v not in (None, "", [], {}) and type(v) is not dict
+            }
+            shown = ", ".join(f"{name}: {value}" for name, value in said.items())
         shown = str(shown).lower() if isinstance(shown, bool) else shown
         words = own.get("description") or meaning(schema.get("title", ""), key)
-        words = "; ".join(filter(None, [words.rstrip("."), _limits(own)]))
+        words = "; ".join(filter(None, [re.sub(r"(?<!\.)\.$", "", words), _limits(own)]))
         rows.append((f"`{key}`", _type(own), shown, words))
     return table(("key", "holds", "default", "meaning"), rows)
 

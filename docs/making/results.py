@@ -28,7 +28,7 @@ def compared_table(rows: pd.DataFrame) -> str:
             (
                 r.trial,
                 r.published_arm,
-                r.observed_n,
+                f"{r.observed_n:.0f}",
                 r.endpoint,
                 f"{r.time_day / 7:.0f}",
                 shown_value(r.observed, r.unit, r.endpoint),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from immunostat.outcomes import comparisons, statistics, survival
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec, level_of, visit_at
 from immunostat.outcomes.statistics import Estimate
 from immunostat.outcomes.visit_courses import TimeToEvent, time_to_event
+
+#: Two times are the same within this, day.
+SAME_DAY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class SummaryRow:
     unit: str
     method: str
     n_missing: int
+    n_at_risk: float = math.nan  #: of a time to event: patients still at risk just before the visit
 
 
 def summarize(
@@ -176,7 +181,9 @@ def _incidence_rows(
         found = survival.incidence_at(
             event.durations, event.is_event, day - spec.baseline_day, confidence
         )
-        rows.append(_row(spec, arm, day, found, int(np.sum(np.isnan(values[:, visit])))))
+        row = _row(spec, arm, day, found, int(np.sum(np.isnan(values[:, visit]))))
+        at_risk = float(np.sum(event.durations >= day - spec.baseline_day - SAME_DAY))
+        rows.append(replace(row, n_at_risk=at_risk))
     return rows
 
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +26,7 @@ from immunostat.study.result import plain
 from immunostat.study.store import Chunk
 from immunostat.study.study import Study, make_study
 from immunostat.study.versions import own_version
+from immunostat.study.worker_processes import CLOSE_SECONDS, WorkerProcesses
 
 #: Chunks begun for each worker before the first is taken.
 AHEAD = 2
@@ -39,11 +37,8 @@ MOST_DEATHS = 3
 #: How often progress is told and an interrupt is looked for, s.
 TELL_SECONDS = 0.2
 
-#: What Dask calls the processes that it starts on this machine.
-WORKER_NAME = "Dask Worker process"
-
-#: How long a scheduler may take to answer, and workers to close, s.
-ANSWER_SECONDS, CLOSE_SECONDS = 20, 1
+#: How long a scheduler may take to answer, s.
+ANSWER_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -110,10 +105,21 @@ class DaskMaker:
         Of a `distributed.Client`.
     task
         What its workers need to know.
+    n_workers
+        How many there will be at least, once they have started.
+    tend
+        Called now and then to look after the workers.
     """
 
-    def __init__(self, client: Any, task: Task) -> None:
+    def __init__(
+        self,
+        client: Any,
+        task: Task,
+        n_workers: int = 1,
+        tend: Callable[[], None] = lambda: None,
+    ) -> None:
         self.client, self._task = client, task
+        self._n_workers, self._tend = n_workers, tend
         self._deaths: dict[int, int] = {}
 
     def chunks(
@@ -122,7 +128,7 @@ class DaskMaker:
         """See `chunks.Maker`."""
         begun: deque[tuple[Order, Any]] = deque()
         while True:
-            n_ahead = AHEAD * max(1, len(self._workers()))
+            n_ahead = AHEAD * max(self._n_workers, len(self._workers()))
             while len(begun) < n_ahead and (order := orders()) is not None:
                 begun.append((order, self._begin(order)))
             if not begun:
@@ -150,6 +156,7 @@ class DaskMaker:
 
         dask: Any = distributed
         while True:
+            self._tend()
             try:
                 chunk: Chunk = future.result(TELL_SECONDS)
             except (TimeoutError, dask.TimeoutError):
@@ -221,26 +228,19 @@ class Cluster:
             cut,
             threads,
         )
-        self._address, self._workers = address, workers
-        self._before = multiprocessing.active_children()
-        self._cluster: Any = None
+        self._address, self._n_workers = address, workers
+        self._own: WorkerProcesses | None = None
         self._client: Any = None
 
     def __enter__(self) -> DaskMaker:
         dask = _distributed()
         try:
             if not self._address:
-                with _ignored_interrupts():
-                    self._cluster = dask.LocalCluster(
-                        n_workers=self._workers,
-                        threads_per_worker=1,
-                        processes=True,
-                        host="127.0.0.1",
-                        dashboard_address="127.0.0.1:0",
-                        silence_logs=logging.CRITICAL + 1,
-                    )
+                self._own = WorkerProcesses(dask, self._n_workers)
             self._client = dask.Client(
-                self._address or self._cluster, timeout=ANSWER_SECONDS, set_as_default=False
+                self._own.cluster if self._own else self._address,
+                timeout=ANSWER_SECONDS,
+                set_as_default=False,
             )
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             self._close()
@@ -253,7 +253,12 @@ class Cluster:
                 if self._address
                 else "run without --workers",
             ) from None
-        return DaskMaker(self._client, self._task)
+        except BaseException:
+            self._close()
+            raise
+        if self._own is None:
+            return DaskMaker(self._client, self._task)
+        return DaskMaker(self._client, self._task, self._own.n_workers, self._own.tend)
 
     def __exit__(
         self,
@@ -265,19 +270,11 @@ class Cluster:
 
     def _close(self) -> None:
         """End what was started; what workers have begun in vain is not waited for."""
-        if self._cluster is not None:
-            for nanny in self._cluster.workers.values():
-                nanny.close_gracefully()  # or it would start another worker for one that ends
-            for process in multiprocessing.active_children():
-                # A worker in the middle of a chunk would keep Dask waiting for it.
-                if process.name.startswith(WORKER_NAME) and process not in self._before:
-                    process.kill()
-        for own in (self._client, self._cluster):
-            if own is not None:
-                try:
-                    own.close(timeout=CLOSE_SECONDS)
-                except (TimeoutError, OSError, RuntimeError):
-                    own.shutdown_on_close = False  # or the program would wait again when it ends
+        if self._client is not None:
+            with suppress(TimeoutError, OSError, RuntimeError):
+                self._client.close(timeout=CLOSE_SECONDS)
+        if self._own is not None:
+            self._own.close()
 
 
 def _distributed() -> Any:
@@ -292,19 +289,6 @@ def _distributed() -> Any:
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return distributed
-
-
-@contextmanager
-def _ignored_interrupts() -> Iterator[None]:
-    """Processes started inside do not see Ctrl-C: this one ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _file_of(study: Study) -> Mapping[str, Any]:

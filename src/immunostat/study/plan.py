@@ -165,19 +165,20 @@ def drugs_in_start(study: Study, population: PopulationCard) -> frozenset[str]:
     Raises
     ------
     InputError
-        An arm doses such a drug on top, which would count its effect twice.
+        An arm or a rule doses such a drug on top, which would count its effect twice.
     """
     if population.background is None:
         return frozenset()
     drug = population.background.drug
-    for arm, regimens in study.arms.items():
-        for regimen in regimens:
-            if regimen.drug.name == drug:
-                raise InputError(
-                    f"arm '{arm}' doses {drug}, which population '{population.name}' already takes",
-                    regimen.place,
-                    "write it under 'background'; its effect is in the patients' starting state",
-                )
+    given = [(f"arm '{arm}'", own) for arm, regimens in study.arms.items() for own in regimens]
+    given += [(f"rule '{r.text}'", r.regimen) for r in study.rules if r.regimen is not None]
+    for who, regimen in given:
+        if regimen.drug.name == drug:
+            raise InputError(
+                f"{who} doses {drug}, which population '{population.name}' already takes",
+                regimen.place,
+                "write it under 'background'; its effect is in the patients' starting state",
+            )
     return frozenset({drug})
 
 

@@ -23,6 +23,7 @@ from immunostat.study.plan import METHOD, Plan
 from immunostat.study.reactive import ActionLog, Observer, solve_with_rules
 from immunostat.study.specs import component_units, endpoint_specs
 from immunostat.therapy.schedule import schedule_for
+from immunostat.trial.dropout import missing_visits
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,16 @@ def _observer(plan: Plan, cohort: Cohort) -> Observer:
     names = plan.output_names
     highest = np.array([output.high for output in plan.outputs])
     reference = plan.arms.index(plan.reference)
+    # Nobody acts on a visit that was missed.
+    missed = missing_visits(plan.study.missed_visits, cohort.numbers, seed, len(days))
 
     def observer(arm: int, visit: int, values: FloatArray) -> dict[str, FloatArray]:
         upto = index[: visit + 1]
         own = np.minimum(values[arm * n : (arm + 1) * n], highest)
         true = {name: own[:, upto, k] for k, name in enumerate(names)}
         seen = observe(plan.situation.components, true, cohort.numbers, seed)
+        for values_seen in seen.values():
+            values_seen[missed[:, : visit + 1]] = np.nan
         found = {name: values[:, visit] for name, values in seen.items()}
         observations = Observations(days[: visit + 1], seen, units)
         found |= {spec.name: evaluate(spec, observations)[:, visit] for spec in specs}

@@ -212,6 +212,9 @@ class Dosing:
             applies = rule.when.holds(values)
             if rule.is_once:
                 applies = applies & ~self.has_applied[index]
+            if rule.act is Act.CHANGE:
+                # Who has stopped for good takes no other dose in its place.
+                applies = applies & self._takes(rule)
             for course in self._targets(rule):
                 entries += self._apply(index, rule, course, applies)
             if rule.act in (Act.START, Act.CHANGE):
@@ -228,6 +231,13 @@ class Dosing:
             if (not rule.drug or course.regimen.drug.name == rule.drug)
             and course.regimen is not rule.regimen
         ]
+
+    def _takes(self, rule: Rule) -> BoolArray:
+        """Who takes what a rule acts on, held or not."""
+        found = np.zeros(self.n_patients, dtype=bool)
+        for course in self._targets(rule):
+            found |= np.isfinite(course.origin_day) & ~course.is_stopped
+        return found
 
     def _apply(self, index: int, rule: Rule, course: Course, applies: BoolArray) -> list[Entry]:
         """Act on one course where the rule applies."""

@@ -94,6 +94,15 @@ def test_a_stop_is_for_good_and_a_change_brings_another_regimen(regimen) -> None
     assert state.courses[1].is_given.tolist() == [True, False]
 
 
+def test_nobody_who_has_stopped_is_changed_to_another_regimen(regimen) -> None:
+    stop = Rule("", parse_condition("event = 1"), Act.STOP, "adalimumab")
+    other = parse_regimen("adalimumab 80 mg subcutaneous every 2 weeks", packaged_catalog().drug)
+    change = Rule("", LOW, Act.CHANGE, "adalimumab", regimen=other, is_once=True)
+    state = dosing(regimen, stop, change, n=2)
+    state.visit(0.0, {"event": [1.0, 0.0], "count": [0.5, 0.5]})
+    assert np.isfinite(state.courses[1].origin_day).tolist() == [False, True]
+
+
 def test_rules_keep_to_their_arms_and_days(regimen) -> None:
     stop = Rule("", LOW, Act.STOP, "adalimumab", from_day=14.0, to_day=14.0, arms=("arm",))
     state = dosing(regimen, stop, n=1)
