@@ -6,12 +6,13 @@ the chunk back. It prepares the model once. A chunk whose worker dies is made ag
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,9 @@ MOST_DEATHS = 3
 
 #: How often progress is told and an interrupt is looked for, s.
 TELL_SECONDS = 0.2
+
+#: What Dask raises when it has lost its scheduler; a timeout is an `OSError`.
+LOST = (asyncio.CancelledError, concurrent.futures.CancelledError, OSError)
 
 #: How long a scheduler may take to answer, s.
 ANSWER_SECONDS = 20
@@ -136,13 +140,15 @@ class DaskMaker:
             yield self._taken(*begun.popleft(), tell)
 
     def _workers(self) -> Mapping[str, int]:
-        return dict(self.client.nthreads())
+        with _asking():
+            return dict(self.client.nthreads())
 
     def _begin(self, order: Order) -> Any:
         # The number of a chunk is its priority, so that the first is done first.
-        return self.client.submit(
-            chunk_elsewhere, self._task, order, pure=False, priority=-order.index
-        )
+        with _asking():
+            return self.client.submit(
+                chunk_elsewhere, self._task, order, pure=False, priority=-order.index
+            )
 
     def _taken(self, order: Order, future: Any, tell: Callable[[int], None]) -> Chunk:
         """A chunk that was begun, once it is done.
@@ -172,12 +178,8 @@ class DaskMaker:
                 future = self._begin(order)
             except ImmunostatError:
                 raise
-            except (CancelledError, OSError) as error:
-                raise InputError(
-                    f"the Dask scheduler is lost ({type(error).__name__})",
-                    remedy="start it again; finished chunks are kept, and --resume goes on from "
-                    "them",
-                ) from None
+            except LOST as error:
+                raise _lost(error) from None
             except Exception as error:
                 raise InputError(
                     f"a worker could not make chunk {order.index}: {type(error).__name__}: {error}",
@@ -185,6 +187,22 @@ class DaskMaker:
                 ) from error
             else:
                 return chunk
+
+
+def _lost(error: BaseException) -> InputError:
+    return InputError(
+        f"the Dask scheduler is lost ({type(error).__name__})",
+        remedy="start it again; finished chunks are kept, and --resume goes on from them",
+    )
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Turn what goes wrong while the scheduler is asked into an `InputError`."""
+    try:
+        yield
+    except (*LOST, RuntimeError) as error:
+        raise _lost(error) from None
 
 
 class Cluster:
@@ -230,10 +248,12 @@ class Cluster:
         )
         self._address, self._n_workers = address, workers
         self._own: WorkerProcesses | None = None
+        self._silence: _Silence | None = None
         self._client: Any = None
 
     def __enter__(self) -> DaskMaker:
         dask = _distributed()
+        self._silence = _Silence()
         try:
             if not self._address:
                 self._own = WorkerProcesses(dask, self._n_workers)
@@ -275,10 +295,12 @@ class Cluster:
                 self._client.close(timeout=CLOSE_SECONDS)
         if self._own is not None:
             self._own.close()
+        if self._silence is not None:
+            self._silence.end()
 
 
 def _distributed() -> Any:
-    """Dask, with its talk about workers that come and go turned off."""
+    """Dask's module, which is loaded where it is needed."""
     try:
         import distributed
     except ImportError:
@@ -286,9 +308,24 @@ def _distributed() -> Any:
             "workers in other processes need Dask, which is not installed",
             remedy="pip install 'immunostat[cluster]'",
         ) from None
-    for name in ("distributed", "tornado", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return distributed
+
+
+class _Silence:
+    """Dask's talk about workers that come and go, turned off until `end`."""
+
+    def __init__(self) -> None:
+        names = {"tornado", "asyncio", *logging.root.manager.loggerDict}
+        talking = ("distributed", "tornado", "asyncio")
+        own = [logging.getLogger(n) for n in names if n.partition(".")[0] in talking]
+        self._levels = [(logger, logger.level) for logger in own]
+        for logger in own:
+            logger.setLevel(logging.CRITICAL + 1)
+
+    def end(self) -> None:
+        """Let it talk as before."""
+        for logger, level in self._levels:
+            logger.setLevel(level)
 
 
 def _file_of(study: Study) -> Mapping[str, Any]:
