@@ -193,8 +193,12 @@ def test_a_declared_endpoint_follows_from_the_one_that_it_reads() -> None:
             "CRP",
             {"name": "time to ACR20", "kind": "time_to_event", "of": "ACR20"},
             {"name": "mean CRP", "kind": "average", "component": "crp"},
+            {"name": "CRP area", "kind": "area", "component": "crp"},
         ],
     )
+    area = result.patients.set_index("patient")
+    np.testing.assert_allclose(area["CRP area at end"], 56 * area["mean CRP at end"], rtol=1e-12)
+    assert set(result.endpoints.query("endpoint == 'CRP area'")["unit"]) == {"mg/L*day"}
     visits = result.visits.pivot(index="patient", columns="time_day", values="crp")
     mean = np.trapezoid(visits.to_numpy(), visits.columns.to_numpy(float), axis=1) / 56
     found = result.patients.set_index("patient")["mean CRP at end"]

@@ -149,6 +149,25 @@ def test_dropout_at_a_hazard_loses_the_share_that_it_should() -> None:
     assert visits[~(visits["time_day"] > visits["left_day"])]["crp"].notna().all()
 
 
+def test_leaving_competes_with_a_side_effect() -> None:
+    result = answer(
+        {"drug": TOCILIZUMAB},
+        duration="104 weeks",
+        visits="every 26 weeks",
+        dropout={"background": "50 per 100 patient-years"},
+        side_effects=["serious-infection"],
+        population={"name": "methotrexate-inadequate-response", "patients": 1500, "seed": 5},
+    )
+    rows = result.side_effects.set_index("measure")
+    found = rows.loc["cumulative incidence, leaving competes"]
+    # Nobody is censored before the end, so the estimator is the share who had an event first.
+    events = result.events[result.events["event"] == "serious-infection"]
+    share = events["patient"].nunique() / 1500
+    assert 0.02 < share < 0.2
+    assert found["estimate"] == pytest.approx(share, rel=1e-9)
+    assert found["low"] < share < found["high"]
+
+
 def test_missed_visits_are_missing_completely_at_random() -> None:
     result = answer(
         {"placebo": []},

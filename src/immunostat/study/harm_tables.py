@@ -18,6 +18,8 @@ from immunostat.engine.problem import IntArray
 from immunostat.model.system import FloatArray
 from immunostat.outcomes import statistics
 from immunostat.outcomes.hazards import DAYS_PER_YEAR
+from immunostat.outcomes.survival import cumulative_incidence_of_cause
+from immunostat.outcomes.visit_courses import TimeToEvent, competing_causes
 from immunostat.study.gathered import Gathered
 from immunostat.study.plan import Plan
 from immunostat.study.store import AnyArray, Chunk
@@ -57,6 +59,28 @@ def _incidence(gathered: Gathered, card: SideEffectCard, i: int) -> Iterator[dic
         "high": found.high,
         "unit": "1/(100 year)",
         "expected": 100.0 * expected / years if years else np.nan,
+    }
+    if gathered.plan.study.dropout:
+        yield _cumulative(gathered, key, i, years)
+
+
+def _cumulative(gathered: Gathered, key: str, i: int, years: float) -> dict[str, Any]:
+    """Share of patients with a first event by the end, while leaving the trial competes with it."""
+    first = gathered.values(f"first/{key}", i)
+    has_event = ~np.isnan(first)
+    seen = np.where(has_event, first, gathered.values(f"follow_up/{key}", i))
+    event = TimeToEvent(seen, has_event)
+    curve = cumulative_incidence_of_cause(*competing_causes(event, gathered.values(f"left/{i}", i)))
+    return {
+        "measure": "cumulative incidence, leaving competes",
+        "n": len(first),
+        "events": int(has_event.sum()),
+        "patient_years": years,
+        "estimate": float(curve.estimate[-1]),
+        "low": float(curve.low[-1]),
+        "high": float(curve.high[-1]),
+        "unit": "1",
+        "expected": np.nan,
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -266,15 +267,15 @@ def _joined_log(log: list[tuple[int, float, Entry]]) -> ActionLog:
     log = sorted(log, key=lambda item: (item[0], item[1]))
     sizes = [len(entry.rows) for _, _, entry in log]
 
-    def spread(values: list[object], kind: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+    def spread(values: list[Any], kind: str) -> Any:
         return np.repeat(np.array(values, dtype=kind), sizes)
 
     rows = [entry.rows for _, _, entry in log]
     return ActionLog(
-        spread([arm for arm, _, _ in log], "i8"),  # type: ignore[arg-type]
+        spread([arm for arm, _, _ in log], "i8"),
         np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64),
-        spread([day for _, day, _ in log], "f8"),  # type: ignore[arg-type]
-        spread([entry.rule for _, _, entry in log], "i8"),  # type: ignore[arg-type]
-        spread([entry.word for _, _, entry in log], "U16"),  # type: ignore[arg-type]
-        spread([entry.drug for _, _, entry in log], "U80"),  # type: ignore[arg-type]
+        spread([day for _, day, _ in log], "f8"),
+        spread([entry.rule for _, _, entry in log], "i8"),
+        spread([entry.word for _, _, entry in log], "U16"),
+        spread([entry.drug for _, _, entry in log], "U80"),
     )

@@ -410,6 +410,8 @@ class PartReader:
             name = self.named(part.component, list(self.names.components), where, "component")
             inputs, unit = {"value": name}, self.names.components[name]
         kind = self.named(part.kind, list(KINDS), (*path, "kind"), "kind of endpoint")
+        if kind == "area":  # over time
+            unit = "day" if unit == "1" else f"{unit}*day"
         try:
             return EndpointSpec(
                 part.name,
