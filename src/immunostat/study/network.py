@@ -98,6 +98,50 @@ class Network:
         return Network(self.title, tuple(kept.values()), own)
 
 
+#: What tells parts of one cell or signal apart: compartment, number and activity, receptor's view.
+_PART = re.compile(
+    r"^(naive|memory|blood)_|_(tissue|blood|number|activation|signal|specific|count|effector|\d+)$"
+)
+
+
+def merged(network: Network) -> Network:
+    """Parts of one cell or signal (naive and memory, tissue and blood, made and seen) as one node.
+
+    They are told by their names. An arrow between two such nodes has a sign where all arrows
+    between their parts agree.
+    """
+    owner: dict[str, str] = {}
+    parts: dict[tuple[str, str], list[Node]] = {}
+    for node in network.nodes:
+        stem = node.name
+        if node.kind in (CELL, SIGNAL):
+            stem = node.name.removeprefix(f"{CORE}_")
+            while _PART.search(stem) and (shorter := _PART.sub("", stem)):
+                stem = shorter
+        owner[node.name] = stem
+        parts.setdefault((node.kind, stem), []).append(node)
+    nodes = []
+    for (kind, stem), own in parts.items():
+        whole = next((n for n in own if n.name in (stem, f"{CORE}_{stem}")), None)
+        title = whole.title if whole else own[0].title if len(own) == 1 else _words(stem)
+        nodes.append(Node(stem, kind, title))
+    signs: dict[tuple[str, str], set[int]] = {}
+    for edge in network.edges:
+        pair = owner[edge.source], owner[edge.target]
+        if pair[0] != pair[1]:
+            signs.setdefault(pair, set()).add(edge.sign)
+    edges = (Edge(*pair, next(iter(s)) if len(s) == 1 else 0) for pair, s in signs.items())
+    return Network(network.title, tuple(nodes), tuple(edges))
+
+
+def without(network: Network, kind: str) -> Network:
+    """The network without nodes of a kind."""
+    nodes = tuple(node for node in network.nodes if node.kind != kind)
+    left = {node.name for node in nodes}
+    edges = tuple(e for e in network.edges if e.source in left and e.target in left)
+    return Network(network.title, nodes, edges)
+
+
 def network_of(
     catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug] | None = None
 ) -> Network:
