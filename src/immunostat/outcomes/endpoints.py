@@ -246,6 +246,26 @@ def evaluate(spec: EndpointSpec, observations: Observations) -> FloatArray:
     return KINDS[spec.kind].function(spec, observations)
 
 
+def is_made_of_events(spec: EndpointSpec) -> bool:
+    """Whether an endpoint, or one that it reads, needs the events of the disease.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+
+    Returns
+    -------
+    True for kinds of events and what is read from them.
+
+    Source
+    ------
+    "definition"
+    """
+    parts = [*spec.seen, *([spec.of] if spec.of else [])]
+    return KINDS[spec.kind].is_of_events or any(map(is_made_of_events, parts))
+
+
 def times_of(spec: EndpointSpec, observations: Observations) -> EventTimes | None:
     """Days of the first event of each patient, for an endpoint that is made of events.
 

@@ -242,7 +242,8 @@ def _rate_ratio(
 ) -> Tested:
     """Rate ratio of events up to a visit."""
     years = [exposure_years(own, day, start_day) for own in exact]
-    return rate_ratio(arm.values[:, visit], years[0], versus.values[:, visit], years[1], confidence)
+    counts = arm.values[:, visit], versus.values[:, visit]
+    return rate_ratio(counts[0], years[0], counts[1], years[1], None, confidence)
 
 
 def _hazard_ratio(

@@ -123,6 +123,10 @@ class EventTimes:
         is_other = ~np.isnan(self.other_day) & ~self.is_event
         return np.where(is_other, 2, np.where(self.is_event, 1, 0)).astype(np.int64)
 
+    def kept(self, which: npt.NDArray[np.bool_]) -> EventTimes:
+        """The times of some of the patients. `which` has shape (patient,)."""
+        return EventTimes(self.first_day[which], self.end_day[which], self.other_day[which])
+
     @property
     def array(self) -> FloatArray:
         """The three days side by side, as they are stored. Shape (patient, 3)."""
