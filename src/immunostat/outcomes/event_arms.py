@@ -186,7 +186,8 @@ def risk_ratio(
     Source
     ------
     Shares: `event_summary.incidence_curve`; their variance by Greenwood or, where deaths compete,
-    from the width of the interval of Aalen and Johansen. The interval of the ratio is symmetric on the log scale (delta method).
+    from the width of the interval of Aalen and Johansen. The interval of the ratio is symmetric on
+    the log scale (delta method).
     """
     (a, error_a), (b, error_b) = (_share(own, day, start_day, confidence) for own in (times, other))
     n = len(times.first_day) + len(other.first_day)

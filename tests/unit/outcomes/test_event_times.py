@@ -254,8 +254,7 @@ def test_a_risk_ratio_is_that_of_the_shares_and_its_interval_that_of_counts() ->
     found = risk_ratio(times_at_visits(values, days), times_at_visits(other, days), 28.0)
     assert found.estimate == pytest.approx(0.8)
     error = math.sqrt(1 / 80 - 1 / n + 1 / 100 - 1 / n)  # without censoring: Katz
-    # The error of a log minus log interval differs by rounding of the delta method alone.
-    assert math.log(found.high / found.estimate) == pytest.approx(1.96 * error, rel=1e-3)
+    assert math.log(found.high / found.estimate) == pytest.approx(1.959964 * error, rel=1e-6)
 
 
 def test_the_mean_cumulative_count_follows_the_cumulative_hazard() -> None:
