@@ -95,7 +95,7 @@ def _all(
             )
     for function in core.functions.values():
         yield Output(function.output, function.title, "relative to health", "course")
-    for card in situation.steady_state.plausible:
+    for card in situation.untreated.plausible:
         yield Output(card.output, card.output, "1", "course")
     for event in situation.events.values():
         if event.hazard not in assembly.system.names:
