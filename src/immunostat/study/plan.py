@@ -119,8 +119,13 @@ class Plan:
         return replace(self, factors=dict(factors))
 
 
-def prepare(study: Study, catalog: Catalog) -> Plan:
+def prepare(study: Study, catalog: Catalog, assembly: Assembly | None = None) -> Plan:
     """Join the model of a study and settle its arms, outputs and times.
+
+    Parameters
+    ----------
+    assembly
+        The joined model of the study's situation and drugs, where somebody has it already.
 
     Raises
     ------
@@ -136,7 +141,7 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
     check_covariates(situation, population, catalog)
     in_start = drugs_in_start(study, population)
     drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
-    assembly = assemble(catalog, situation, drugs)
+    assembly = assembly or assemble(catalog, situation, drugs)
     arms = tuple(study.arms)
     untreated = [arm for arm in arms if not study.arms[arm]]
     return Plan(
