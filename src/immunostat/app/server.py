@@ -1,0 +1,128 @@
+"""The server of the app: this machine only, every screen at its own address."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+import shiny
+from immunostat.app.frame import HERE
+from immunostat.app.guard import Guard
+from immunostat.app.live import Page
+from immunostat.app.screens import explore
+from immunostat.app.workbench import Workbench
+from immunostat.report import figures
+
+Show = Callable[[Workbench, Page, str], Awaitable[None]]
+
+
+def application(bench: Workbench) -> Starlette:
+    """The whole app, as an ASGI application."""
+
+    def figure(request: Request) -> Response:
+        found = bench.figures.get(request.path_params["key"])
+        ending = request.path_params["ending"]
+        if found is None or ending not in ("svg", "png"):
+            return Response("This figure is kept no longer; reload its page.", 404)
+        name, svg = found
+        body = svg.encode() if ending == "svg" else figures.png(svg)
+        kind = "image/svg+xml" if ending == "svg" else "image/png"
+        safe = re.sub(r"[^A-Za-z0-9-]+", "-", name)
+        headers = {"content-disposition": f'attachment; filename="{safe}.{ending}"'}
+        return Response(body, media_type=kind, headers=headers)
+
+    def home(request: Request) -> Response:
+        return RedirectResponse(explore.PATH)
+
+    routes = [
+        Route("/", home),
+        Route("/figures/{key}.{ending}", figure),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+        Mount(explore.PATH.rstrip("/"), _live(bench, explore.page, explore.show)),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Guard)])
+
+
+def _live(bench: Workbench, page: Callable[[Workbench, str], str], show: Show) -> shiny.App:
+    """A screen with a session: it computes what its address says, whenever that changes."""
+
+    def ui(request: Request) -> Any:
+        return shiny.ui.page_html(page(bench, request.url.query))
+
+    def server(input: Any, output: Any, session: Any) -> None:
+        own = Page(session)
+        session.on_ended(own.stop)
+
+        @shiny.reactive.effect
+        @shiny.reactive.event(input.address)
+        def _changed() -> None:
+            query = str(input.address())
+            own.begin(lambda: show(bench, own, query))
+
+    return shiny.App(ui, server)
+
+
+def warm(bench: Workbench) -> threading.Thread:
+    """Read the cards and import what is slow, while the first page is on its way."""
+
+    def read() -> None:
+        import altair  # noqa: F401
+        import vl_convert
+
+        bench.index.drugs  # noqa: B018
+        bench.index.situations  # noqa: B018
+        vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, allowed_base_urls=[])
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+def serve(bench: Workbench, port: int, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until somebody stops it.
+
+    Parameters
+    ----------
+    port
+        0 takes any that is free.
+    ready
+        Told the address once the app answers.
+
+    Raises
+    ------
+    OSError
+        The port is taken.
+    """
+    import socket
+
+    import uvicorn
+
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    warm(bench)
+    settings = uvicorn.Config(
+        application(bench), log_level="warning", ws_max_size=2**20, server_header=False
+    )
+    server = uvicorn.Server(settings)
+    if ready is not None:
+        ready(address)
+    server.run(sockets=[listening])
+
+
+def bench_for(catalog_folder: Path | None, results: Path, threads: int | None) -> Workbench:
+    """A workbench on the packaged catalog, with a folder of one's own cards on top."""
+    from immunostat.catalog.lookup import Catalog
+
+    return Workbench(Catalog.packaged(catalog_folder), results, threads)
