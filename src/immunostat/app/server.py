@@ -11,16 +11,18 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import shiny
+from immunostat.app import frame
 from immunostat.app.frame import HERE
 from immunostat.app.guard import Guard
 from immunostat.app.live import Page
-from immunostat.app.screens import explore
+from immunostat.app.screens import explore, library
 from immunostat.app.workbench import Workbench
+from immunostat.base.errors import ImmunostatError, InputError, UnknownNameError
 from immunostat.report import figures
 
 Show = Callable[[Workbench, Page, str], Awaitable[None]]
@@ -44,13 +46,46 @@ def application(bench: Workbench) -> Starlette:
     def home(request: Request) -> Response:
         return RedirectResponse(explore.PATH)
 
+    def library_home(request: Request) -> Response:
+        return RedirectResponse("/library/drugs")
+
+    def library_list(request: Request) -> str:
+        kind = request.path_params["kind"]
+        if kind == "network":
+            return library.network(bench, "", request.url.query)
+        return library.listed(bench, kind)
+
+    def library_card(request: Request) -> str:
+        kind, name = request.path_params["kind"], request.path_params["name"]
+        if kind == "network":
+            return library.network(bench, name, request.url.query)
+        return library.hook(bench, name) if kind == "at" else library.card(bench, kind, name)
+
     routes = [
+        Route(library.PATH, library_home),
+        Route("/library/{kind}", _plain(library_list, library.PATH)),
+        Route("/library/{kind}/{name}", _plain(library_card, library.PATH)),
         Route("/", home),
         Route("/figures/{key}.{ending}", figure),
         Mount("/static", StaticFiles(directory=HERE / "static")),
         Mount(explore.PATH.rstrip("/"), _live(bench, explore.page, explore.show)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard)])
+
+
+def _plain(made: Callable[[Request], str], path: str) -> Callable[[Request], Response]:
+    """A page without a session; what is wrong with an address is said on a page."""
+
+    def respond(request: Request) -> Response:
+        try:
+            return HTMLResponse(made(request))
+        except ImmunostatError as error:
+            wrong = error if isinstance(error, InputError) else InputError(str(error))
+            status = 404 if isinstance(error, UnknownNameError) else 400
+            title = "Not found" if status == 404 else "This cannot be shown"
+            return HTMLResponse(frame.page("error.html", path, title, error=wrong), status)
+
+    return respond
 
 
 def _live(bench: Workbench, page: Callable[[Workbench, str], str], show: Show) -> shiny.App:
