@@ -51,6 +51,18 @@ def of_study(data: Mapping[str, Any], name: str = "study") -> SameAs:
     )
 
 
+def of_text(text: str, name: str = "study") -> SameAs:
+    """The same as running the text of a study file."""
+    return SameAs(
+        text,
+        f"immunostat run {name}.yaml -o results/{name}",
+        "import immunostat as im\n\n"
+        f'study = im.read_study("{name}.yaml")\n'
+        "result = im.run(study)\n"
+        f'im.write_result(result, "results/{name}")\n',
+    )
+
+
 def of_folder(folder: str) -> SameAs:
     """The same as opening a result folder."""
     return SameAs(
@@ -60,15 +72,14 @@ def of_folder(folder: str) -> SameAs:
     )
 
 
-def of_folders(folders: list[str]) -> SameAs:
-    """The same as comparing result folders."""
-    opened = ", ".join(f"im.open_result({folder!r})" for folder in folders)
+def of_folders(first: str, other: str) -> SameAs:
+    """The same as comparing two result folders."""
     return SameAs(
         "",
-        f"immunostat compare {' '.join(folders)}",
+        f"immunostat compare {first} {other}",
         "import immunostat as im\n\n"
-        f"compared = im.compare_results([{opened}])\n"
-        "print(compared.endpoints)\n",
+        f"first, other = im.open_result({first!r}), im.open_result({other!r})\n"
+        "print(im.compare_results(first, other).endpoints)\n",
     )
 
 

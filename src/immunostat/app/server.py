@@ -11,7 +11,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -20,11 +20,12 @@ from immunostat.app import frame
 from immunostat.app.frame import HERE
 from immunostat.app.guard import Guard
 from immunostat.app.live import Page
-from immunostat.app.screens import explore, library
+from immunostat.app.screens import explore, library, results, trial
 from immunostat.app.workbench import Workbench
 from immunostat.base.errors import ImmunostatError, InputError, UnknownNameError
 from immunostat.report import figures
 
+Press = Callable[[Workbench, Page, str, str], Awaitable[None]]
 Show = Callable[[Workbench, Page, str], Awaitable[None]]
 
 
@@ -61,7 +62,26 @@ def application(bench: Workbench) -> Starlette:
             return library.network(bench, name, request.url.query)
         return library.hook(bench, name) if kind == "at" else library.card(bench, kind, name)
 
+    def results_list(request: Request) -> str:
+        return results.listed(bench, request.url.query)
+
+    def result_open(request: Request) -> str:
+        return results.opened(bench, request.path_params["name"])
+
+    def result_file(request: Request) -> Response:
+        name, inside = request.path_params["name"], request.path_params["inside"]
+        return FileResponse(results.file(bench, name, inside))
+
+    def result_pack(request: Request) -> Response:
+        name = request.path_params["name"]
+        headers = {"content-disposition": f'attachment; filename="{name}.zip"'}
+        return Response(results.packed(bench, name), media_type="application/zip", headers=headers)
+
     routes = [
+        Route(results.PATH, _plain(results_list, results.PATH)),
+        Route("/results/open/{name}", _plain(result_open, results.PATH)),
+        Route("/results/file/{name}/{inside:path}", _plain(result_file, results.PATH)),
+        Route("/results/pack/{name}", _plain(result_pack, results.PATH)),
         Route(library.PATH, library_home),
         Route("/library/{kind}", _plain(library_list, library.PATH)),
         Route("/library/{kind}/{name}", _plain(library_card, library.PATH)),
@@ -69,16 +89,18 @@ def application(bench: Workbench) -> Starlette:
         Route("/figures/{key}.{ending}", figure),
         Mount("/static", StaticFiles(directory=HERE / "static")),
         Mount(explore.PATH.rstrip("/"), _live(bench, explore.page, explore.show)),
+        Mount(trial.PATH.rstrip("/"), _live(bench, trial.page, trial.show, trial.press)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard)])
 
 
-def _plain(made: Callable[[Request], str], path: str) -> Callable[[Request], Response]:
+def _plain(made: Callable[[Request], str | Response], path: str) -> Callable[[Request], Response]:
     """A page without a session; what is wrong with an address is said on a page."""
 
     def respond(request: Request) -> Response:
         try:
-            return HTMLResponse(made(request))
+            found = made(request)
+            return found if isinstance(found, Response) else HTMLResponse(found)
         except ImmunostatError as error:
             wrong = error if isinstance(error, InputError) else InputError(str(error))
             status = 404 if isinstance(error, UnknownNameError) else 400
@@ -88,7 +110,12 @@ def _plain(made: Callable[[Request], str], path: str) -> Callable[[Request], Res
     return respond
 
 
-def _live(bench: Workbench, page: Callable[[Workbench, str], str], show: Show) -> shiny.App:
+def _live(
+    bench: Workbench,
+    page: Callable[[Workbench, str], str],
+    show: Show,
+    press: Press | None = None,
+) -> shiny.App:
     """A screen with a session: it computes what its address says, whenever that changes."""
 
     def ui(request: Request) -> Any:
@@ -103,6 +130,14 @@ def _live(bench: Workbench, page: Callable[[Workbench, str], str], show: Show) -
         def _changed() -> None:
             query = str(input.address())
             own.begin(lambda: show(bench, own, query))
+
+        @shiny.reactive.effect
+        @shiny.reactive.event(input.press)
+        def _pressed() -> None:
+            said = dict(input.press())
+            if press is not None:
+                name, query = str(said.get("name")), str(said.get("address"))
+                own.begin(lambda: press(bench, own, name, query))
 
     return shiny.App(ui, server)
 
@@ -153,7 +188,10 @@ def serve(bench: Workbench, port: int, ready: Callable[[str], None] | None = Non
     server = uvicorn.Server(settings)
     if ready is not None:
         ready(address)
-    server.run(sockets=[listening])
+    try:
+        server.run(sockets=[listening])
+    finally:
+        bench.jobs.close()
 
 
 def bench_for(catalog_folder: Path | None, results: Path, threads: int | None) -> Workbench:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from immunostat.app.figure_store import FigureStore
 from immunostat.app.index import Index
-from immunostat.app.limits import Limits
+from immunostat.app.jobs import Jobs
+from immunostat.app.limits import TRIAL, Limits
+from immunostat.app.worker import run_study
 from immunostat.catalog.lookup import Catalog
 from immunostat.study.exploration import Explored, Explorer, Kept
 from immunostat.study.study import Study
@@ -29,10 +31,20 @@ class Workbench:
         Folder of result folders.
     threads
         Threads of one simulation; all cores if None.
+    jobs
+        Where long runs are; made if None.
     """
 
-    def __init__(self, catalog: Catalog, results: Path, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        results: Path,
+        threads: int | None = None,
+        jobs: Jobs | None = None,
+    ) -> None:
         self.catalog, self.results, self.threads = catalog, results, threads
+        own = catalog.folders[1] if len(catalog.folders) > 1 else None
+        self.jobs = jobs or Jobs(results, own, threads, TRIAL, run_study)
         self.figures = FigureStore()
         self._explorer = Explorer(catalog)
         self._answers: Kept[Explored] = Kept(MOST_ANSWERS)

@@ -12,6 +12,7 @@ from immunostat.cli import (
     compare,
     doctor,
     exposure,
+    laboratory,
     models,
     patient,
     population,
@@ -75,6 +76,7 @@ sample_size.add_to(app)
 sensitivity.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
+laboratory.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)

@@ -23,8 +23,8 @@ PATH = "/explore/"
 #: Headings in the order of the chain, and the sections of the report that stand under each.
 SECTIONS = (
     ("exposure", "Concentration and target engagement", ("exposure",)),
-    ("inside", "Immune activity", ("inside",)),
-    ("benefit", "Disease", ("benefit", "events", "compared")),
+    ("inside", "Immune activity", ()),
+    ("benefit", "Disease", ("inside", "benefit", "events", "compared")),
     ("harm", "Harm", ("harm", "answer")),
 )
 _GROUP = {section: key for key, _, sections in SECTIONS for section in sections}
@@ -81,7 +81,8 @@ async def show(bench: Workbench, page: Page, query: str) -> None:
         if plate is None:
             break
         drawn = await page.do(lambda plate=plate: bench.figures.draw(plate))  # type: ignore[misc]
-        await page.figure(_GROUP[plate.section], drawn, is_wide(plate, drawn))
+        group = "inside" if plate.name == "profile" else _GROUP[plate.section]
+        await page.figure(group, drawn, is_wide(plate, drawn))
     await page.send("end", {})
     await page.part("answer", frame.part("answer.html", sentences=_sentences(explored)))
     await page.part("failure", failed_patients_html(result.run))

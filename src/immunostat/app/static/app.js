@@ -77,6 +77,8 @@
   }
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", (event) => {
+    const run = document.getElementById("run-number");
+    if (run) run.value = "";  // another study than the one that ran
     const out = event.target.dataset.out;
     if (out) document.getElementById(out).textContent = event.target.value;
     if (event.target.closest(".dials")) return;
@@ -109,6 +111,16 @@
     const step = event.target.closest("[data-step]");
     if (step) stepPatient(Number(step.dataset.step));
   });
+
+  // A regimen that is picked goes to the end of its arm.
+  $$("[data-append]", form).forEach((field) => field.addEventListener("change", (event) => {
+    event.stopPropagation();
+    const own = document.getElementById(field.dataset.append);
+    if (!field.value.trim()) return;
+    own.value = [own.value.trim(), field.value.trim()].filter(Boolean).join("\n");
+    field.value = "";
+    soon(0);
+  }));
 
   // Which patient is marked: numbers of those who entered, told by the session.
   let numbers = [];
@@ -231,6 +243,11 @@
     enable: (message) => {
       const control = document.getElementById(message.id);
       if (control) control.disabled = !message.on;
+    },
+    value: (message) => {
+      document.getElementById(message.id).value = message.value;
+      history.replaceState(null, "", `?${address()}`);
+      sent = address();
     },
     go: (message) => { location.href = message.to; },
   };
