@@ -30,8 +30,7 @@ from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import doses_of
 from immunostat.study.goals import Goal, errors, goals_of, why_not_judged
 from immunostat.study.plan import Plan, prepare
-from immunostat.study.recruitment import Cohort
-from immunostat.study.simulation import simulate_cohort
+from immunostat.study.simulation import Simulation, simulate_cohort
 from immunostat.study.specs import component_units, specs_of
 from immunostat.study.study import make_study
 from immunostat.therapy.drug import Drug
@@ -91,7 +90,7 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class _Who:
+class Who:
     """Whom a trial took."""
 
     population: str
@@ -110,10 +109,10 @@ class _Who:
 
 
 @dataclass
-class _Group:
+class Group:
     """Trials of the same patients, and the regimens of their arms, each once."""
 
-    who: _Who
+    who: Who
     arms: dict[str, tuple[Regimen, ...]] = field(default_factory=dict)
     published: list[tuple[TrialCard, TrialArmCard, str]] = field(default_factory=list)
 
@@ -164,11 +163,11 @@ def validate(
             remedy="add one: see docs/reference/cards.md, folder trials/",
         )
     goals = goals_of(card.name)
-    groups: dict[tuple[str, str], _Group] = {}
+    groups: dict[tuple[str, str], Group] = {}
     skipped: list[dict[str, Any]] = []
     for trial in trials:
-        who = _who(trial)
-        group = groups.setdefault(who.key, _Group(who))
+        who = who_of(trial)
+        group = groups.setdefault(who.key, Group(who))
         for arm in trial.arms:
             reason = why_not_simulated(catalog, trial, arm)
             compared = [result for result in arm.results if result.endpoint in card.endpoints]
@@ -229,7 +228,7 @@ def why_not_simulated(catalog: Catalog, trial: TrialCard, arm: TrialArmCard) -> 
     """
     if arm.not_simulated:
         return arm.not_simulated
-    population = _who(trial).population
+    population = who_of(trial).population
     if population not in catalog.populations(trial.situation):
         return f"'{population}' is no population of the catalog, and the card names no 'prior'"
     if arm.drug != PLACEBO and not arm.regimen:
@@ -271,8 +270,8 @@ def _why_inert(catalog: Catalog, drug: Drug) -> str:
     return "" if hooks else f"{drug.name} names no target"
 
 
-def _who(trial: TrialCard) -> _Who:
-    return _Who(trial.prior.population if trial.prior else trial.population, trial.prior)
+def who_of(trial: TrialCard) -> Who:
+    return Who(trial.prior.population if trial.prior else trial.population, trial.prior)
 
 
 def _targets(catalog: Catalog, arm: TrialArmCard) -> str:
@@ -297,16 +296,25 @@ def _skipped(
     return dict(zip(SKIPPED, values, strict=True))
 
 
-def _simulated(
+def plan_of(
     catalog: Catalog,
     situation: SituationCard,
-    group: _Group,
+    group: Group,
     n_patients: int,
     seed: int,
-    threads: int | None,
-    told: Callable[[int], None],
-) -> tuple[dict[tuple[str, str, float], SummaryRow], int]:
-    """What the model predicts, by arm, endpoint and day; and how many patient-arms failed."""
+    relative_tolerance: float | None = None,
+) -> Plan:
+    """The study that simulates the arms of a group, with the visits that their results need.
+
+    Parameters
+    ----------
+    group
+        Published arms of the same patients.
+    n_patients, seed
+        Virtual patients of each arm, and the seed of all random numbers.
+    relative_tolerance
+        Wanted local error; that of a study if None.
+    """
     results = [result for _, arm, _ in group.published for result in arm.results]
     own_days = {7.0 * result.week for result in results}
     # A visit every week: the errors of a visit belong to its number, so that the prediction for
@@ -336,26 +344,46 @@ def _simulated(
             "visits": [f"{day:g} days" for day in days],
             "endpoints": list(dict.fromkeys(result.endpoint for result in results)),
             "side_effects": "none",
+            **({"solve": {"relative_tolerance": relative_tolerance}} if relative_tolerance else {}),
         },
         catalog,
     )
-    plan = replace(prepare(study, catalog), times=np.array(study.visits_day))
+    return replace(prepare(study, catalog), times=np.array(study.visits_day))
+
+
+def _simulated(
+    catalog: Catalog,
+    situation: SituationCard,
+    group: Group,
+    n_patients: int,
+    seed: int,
+    threads: int | None,
+    told: Callable[[int], None],
+) -> tuple[dict[tuple[str, str, float], SummaryRow], int]:
+    """What the model predicts, by arm, endpoint and day; and how many patient-arms failed."""
+    plan = plan_of(catalog, situation, group, n_patients, seed)
     told(0)
     cohort = draw_cohort(plan.recruitment(threads), n_patients)
     found: dict[tuple[str, str, float], SummaryRow] = {}
     n_failed = 0
     # Arm after arm, so that memory is that of one.
-    for i, arm in enumerate(study.arms):
-        rows, failed = _arm(plan, cohort, arm, threads)
+    for i, arm in enumerate(plan.study.arms):
+        simulation = simulate_cohort(replace(plan, arms=(arm,)), cohort, threads)
+        rows, failed = predictions(simulation, arm)
         found |= {(arm, row.endpoint, row.time_day): row for row in rows}
         n_failed += failed
         told(i + 1)
     return found, n_failed
 
 
-def _arm(plan: Plan, cohort: Cohort, arm: str, threads: int | None) -> tuple[list[SummaryRow], int]:
-    """Every endpoint of one arm at every visit; whoever could not be computed is left out."""
-    simulation = simulate_cohort(replace(plan, arms=(arm,)), cohort, threads)
+def predictions(simulation: Simulation, arm: str) -> tuple[list[SummaryRow], int]:
+    """Every endpoint of one arm at every visit; whoever could not be computed is left out.
+
+    Returns
+    -------
+    The rows, and how many patients were left out.
+    """
+    plan = simulation.plan
     is_ok = simulation.status(arm) == Status.OK
     days = np.array(plan.study.visits_day)
     seen = {name: values[is_ok] for name, values in simulation.visits[arm].items()}
@@ -369,7 +397,7 @@ def _arm(plan: Plan, cohort: Cohort, arm: str, threads: int | None) -> tuple[lis
 def _rows(
     catalog: Catalog,
     situation: SituationCard,
-    group: _Group,
+    group: Group,
     found: Mapping[tuple[str, str, float], SummaryRow],
     goals: Sequence[Goal],
 ) -> list[dict[str, Any]]:
@@ -380,7 +408,7 @@ def _rows(
             predicted = found[name, result.endpoint, 7.0 * result.week]
             is_share = KINDS[situation.endpoints[result.endpoint].kind].is_binary
             scale = 100.0 if is_share else 1.0
-            observed, low, high = _observed(result, result.n or arm.n, is_share)
+            observed, low, high = observed_value(result, result.n or arm.n, is_share)
             reason = why_not_judged(trial, arm, result, goals)
             rows.append(
                 {
@@ -410,7 +438,9 @@ def _rows(
     return rows
 
 
-def _observed(result: TrialResultCard, n: int | None, is_share: bool) -> tuple[float, float, float]:
+def observed_value(
+    result: TrialResultCard, n: int | None, is_share: bool
+) -> tuple[float, float, float]:
     """A published value with its interval: as printed, or of the count; shares in percent."""
     value = result.value if not is_share or result.unit == "%" else 100.0 * result.value
     if result.low is not None and result.high is not None:
