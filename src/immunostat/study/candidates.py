@@ -161,7 +161,9 @@ def candidates_with(
         core.names,
         start=-years * DAYS_PER_YEAR,
     )
-    untreated = solve(problem, tolerance=recruitment.tolerance, threads=recruitment.threads)
+    untreated = recruitment.at_rest(
+        problem, tolerance=recruitment.tolerance, threads=recruitment.threads
+    )
     rest = {name: untreated[name][:, 0] for name in core.names}
     for parameter, output in steady.anchors.items():
         values[parameter] = rest[output]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ import pandas as pd
 from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.model_cards import PopulationCard, SituationCard
 from immunostat.engine.problem import IntArray, Tolerance
+from immunostat.engine.solution import Trajectories
+from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS
 from immunostat.population.sampling import Sampling
@@ -148,6 +150,9 @@ class Recruitment:
         what the baseline visit records; see `eligibility.eligibility`.
     prior
         A treatment that he must have failed.
+    at_rest
+        What solves the untreated steady state; one that remembers spares it where nothing that it
+        depends on has changed.
     """
 
     assembly: Assembly
@@ -163,6 +168,7 @@ class Recruitment:
     stored: StoredPopulation | None = None
     eligibility: Condition | None = None
     prior: Prior | None = None
+    at_rest: Callable[..., Trajectories] = solve
 
     def __post_init__(self) -> None:
         own = (self.situation.name, self.population.name)

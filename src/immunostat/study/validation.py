@@ -406,7 +406,7 @@ def _rows(
     for trial, arm, name in group.published:
         for result in arm.results:
             predicted = found[name, result.endpoint, 7.0 * result.week]
-            is_share = KINDS[situation.endpoints[result.endpoint].kind].is_binary
+            is_share = is_share_of(situation, result.endpoint)
             scale = 100.0 if is_share else 1.0
             observed, low, high = observed_value(result, result.n or arm.n, is_share)
             reason = why_not_judged(trial, arm, result, goals)
@@ -436,6 +436,11 @@ def _rows(
                 }
             )
     return rows
+
+
+def is_share_of(situation: SituationCard, endpoint: str) -> bool:
+    """Whether an endpoint is a share of patients, which tables show in percent."""
+    return KINDS[situation.endpoints[endpoint].kind].is_binary
 
 
 def observed_value(
