@@ -1,4 +1,4 @@
-"""Cards of calibrations: which published arms train a situation, and which numbers they may move."""
+"""Cards of calibrations: published arms that train a situation, and what they may move."""
 
 from __future__ import annotations
 

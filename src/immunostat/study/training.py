@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from immunostat.base.errors import ImmunostatError, InputError
-from immunostat.catalog.calibrations import FOLDER, Calibration, Fitted, Moved
+from immunostat.base.errors import ImmunostatError, InputError, Place
+from immunostat.catalog.calibration_cards import TrainingResultCard
+from immunostat.catalog.calibrations import FOLDER, Calibration, Fitted, Moved, TrainingArm
 from immunostat.catalog.cards import TrialResultCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import ModelParameterCard, ModelSpreadCard, SituationCard
@@ -209,14 +210,11 @@ class TrainingArms:
             kept = arm.model_copy(update={"results": tuple(r for _, r in training.results)})
             group.add(trial, kept, regimens_of(catalog, trial.situation, arm))
             name = group.published[-1][2]
-            for j, (card, result) in enumerate(training.results):
-                place = ("arms", i, "results", j)
-                number = list(groups).index(who.key)
-                self.wanted.append(
-                    _wanted(own, training, card, result, number, name, place, catalog)
-                )
+            number = list(groups).index(who.key)
+            for j, (wanted, result) in enumerate(training.results):
+                place = catalog.document(FOLDER, own.card.name).place(("arms", i, "results", j))
+                self.wanted.append(_wanted(own, training, wanted, result, number, name, place))
         self.groups = list(groups.values())
-        card = own.card
         self.plans = [
             self._only_arms(
                 plan_of(
@@ -225,7 +223,7 @@ class TrainingArms:
                     group,
                     self.n_patients,
                     self.seed,
-                    card.relative_tolerance,
+                    own.card.relative_tolerance,
                 )
             )
             for group in self.groups
@@ -267,16 +265,18 @@ class TrainingArms:
             nothing = np.full(len(self.wanted), math.nan)
             off = np.full(len(self.wanted), NOTHING)
             return Predicted(nothing, off, 1.0, str(error).splitlines()[0])
-        found = [rows[own.group, own.simulated, own.endpoint, 7.0 * own.week] for own in self.wanted]
+        found = [
+            rows[own.group, own.simulated, own.endpoint, 7.0 * own.week] for own in self.wanted
+        ]
         shown = [
             (100.0 if own.is_share else 1.0) * row.estimate
             for own, row in zip(self.wanted, found, strict=True)
         ]
-        off = [
+        misses = [
             own.off_by(value, float(row.n))
             for own, value, row in zip(self.wanted, shown, found, strict=True)
         ]
-        return Predicted(np.array(shown), np.array(off), n_failed / max(n_all, 1))
+        return Predicted(np.array(shown), np.array(misses), n_failed / max(n_all, 1))
 
     def _rows(
         self, values: Mapping[str, float]
@@ -350,13 +350,12 @@ def _joined(calibration: Calibration, is_core: bool, name: str) -> str:
 
 def _wanted(
     calibration: Calibration,
-    training: Any,
-    card: Any,
+    training: TrainingArm,
+    card: TrainingResultCard,
     result: TrialResultCard,
     group: int,
     simulated: str,
-    place: Sequence[str | int],
-    catalog: Catalog,
+    place: Place,
 ) -> Wanted:
     """A published result with its scale and standard error."""
     situation = calibration.situation
@@ -364,17 +363,16 @@ def _wanted(
     n = result.n or training.arm.n
     value, low, high = observed_value(result, n, is_share)
     scale = card.scale or usual_scale(situation, result.endpoint)
-    here = catalog.document(FOLDER, calibration.card.name).place(place)
-    if (scale in ("points", "logit")) and not is_share:
+    if scale in ("points", "logit") and not is_share:
         raise InputError(
             f"{result.endpoint} is no share of patients, so that it has no {scale}",
-            here,
+            place,
             "allowed: linear, log",
         )
     if scale == "log" and not value > 0:
         raise InputError(
             f"{result.endpoint} of {training.trial.name} is {value:g}, which has no logarithm",
-            here,
+            place,
             "take scale linear",
         )
     sd = card.sd
@@ -384,7 +382,7 @@ def _wanted(
         raise InputError(
             f"{result.endpoint} of '{training.arm.name}' of {training.trial.name} has neither an "
             "interval nor a number of patients with their spread",
-            here,
+            place,
             "give 'sd' here, its standard error, and 'because'",
         )
     unit = "%" if is_share else result.unit
