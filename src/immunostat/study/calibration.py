@@ -191,7 +191,8 @@ def calibrate(
         "calibration": calibration.card.name,
         "version": own_version(),
         "catalog": catalog.hash(),
-        **asked,
+        # Weights are sought after the search, which does not depend on them.
+        **{key: value for key, value in asked.items() if key != "weights"},
     }
     log = Log(folder, mark, is_resumed, is_forced)
     n = len(calibration.fitted)
@@ -217,9 +218,7 @@ def calibrate(
             break
     point = np.array(best.point)
     values = search.values(point)
-    fresh = TrainingArms(
-        calibration, catalog, asked["patients"], asked["seed"] + 1, options.threads
-    ).predict(values)
+    fresh = arms.with_seed(asked["seed"] + 1).predict(values)
     weighings = _weighings(arms, values) if asked["weights"] else ()
     later = search.best.objective if search.best.objective < best.objective else None
     search.progress(total, total, "evaluations")

@@ -22,6 +22,14 @@ from immunostat.study.store import locked, write_whole, writing
 #: Version of the layout of the folder.
 LAYOUT = 1
 
+#: What parts of the mark are called in messages.
+WORDS = {
+    "patients": "number of patients",
+    "explore": "length of the global search (--explore)",
+    "polish": "length of the local search (--polish)",
+    "calibration": "name",
+}
+
 LOG, MARK = "evaluations.jsonl", "asked.json"
 
 
@@ -218,7 +226,7 @@ def _require(note: Path, mark: Mapping[str, Any], here: Place) -> None:
     for key, value in json.loads(json.dumps(mark)).items():
         if found.get(key) != value:
             raise InputError(
-                f"the calibration here had another {key}",
+                f"the calibration here had another {WORDS.get(key, key)}",
                 here,
                 "undo the change to resume it, begin anew with --force, or choose another folder "
                 "with -o",

@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -250,6 +251,13 @@ class TrainingArms:
                     "fit another number",
                 )
 
+    def with_seed(self, seed: int) -> TrainingArms:
+        """The same arms in other virtual patients."""
+        other = copy(self)
+        other.seed, other.rests = seed, [RestingStates() for _ in self.groups]
+        other.plans = [_seeded(plan, seed) for plan in self.plans]
+        return other
+
     @property
     def touches_core(self) -> bool:
         """Whether a fitted number changes the untreated steady state of the core."""
@@ -326,6 +334,11 @@ class TrainingArms:
             ),
             assembly=replace(plan.assembly, defaults=defaults, varied=varied),
         )
+
+
+def _seeded(plan: Plan, seed: int) -> Plan:
+    study = plan.study
+    return replace(plan, study=replace(study, population=replace(study.population, seed=seed)))
 
 
 def changed_card(card: ModelParameterCard, fitted: Fitted, value: float) -> ModelParameterCard:
