@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import runpy
 
 import pandas as pd
 
 from immunostat.base.sources import cite
+from immunostat.catalog.calibrations import resolved
 from immunostat.catalog.cards import FactKeys, all_facts
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.catalog.model_cards import ModelParameterCard
@@ -230,8 +230,8 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "nmol, volumes in L, time in days):",
         *(_kinetics(simulation, drug) for drug in results.DRUGS),
         "## What was fitted, and to what",
-        "Training arms, and nothing else, at week 24; the search is "
-        "`calibration/rheumatoid_arthritis.py`:",
+        "Training arms, and nothing else, at week 24, by `immunostat calibrate "
+        "rheumatoid-arthritis` ([how](../how-to/calibrate-a-situation.md)):",
         results.compared_table(training[training["endpoint"].isin(COVERED)]),
         "What the search may change, and what it found:",
         _fitted(),
@@ -280,17 +280,16 @@ def arthritis(simulation: Simulation, result: Result) -> str:
 
 def _fitted() -> str:
     """The numbers that the calibration searches, as the card holds them."""
-    path = ROOT / "calibration" / "rheumatoid_arthritis.py"
-    searched = runpy.run_path(str(path))["FITTED"]
-    cards = packaged_catalog().situation(SITUATION).parameters
+    catalog = packaged_catalog()
+    searched = resolved(catalog, catalog.calibration(SITUATION)).fitted
     found: dict[str, list[str]] = {}
-    for name, *_ in searched:
-        parameter, _, is_spread = name.partition(" ")
-        like = [own for own in cards if own.endswith(f"_{parameter}")]
-        card = cards[parameter if parameter in cards else like[0]]
-        title = f"`{parameter}`" if parameter in cards else f"all `..._{parameter}`, one for all"
-        row = found.setdefault(title, ["", ""])
-        row[bool(is_spread)] = _spread(card) if is_spread else number(card.value, 4)
+    for fitted in searched:
+        moved = fitted.moved[0]
+        same = f", and {len(fitted.moved) - 1} like it" if len(fitted.moved) > 1 else ""
+        row = found.setdefault(f"`{moved.shown}`{same}", ["", ""])
+        row[fitted.is_spread] = (
+            _spread(moved.card) if fitted.is_spread else number(moved.card.value, 4)
+        )
     lines = [(name, *row) for name, row in found.items()]
     return table(("parameter", "value", "between patients"), lines)
 
