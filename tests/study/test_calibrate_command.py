@@ -143,19 +143,19 @@ def test_the_untreated_state_is_solved_again_only_where_the_core_moves(cards, mo
     from immunostat.study import training
 
     solved = []
-    true = training.solve
-    monkeypatch.setattr(training, "solve", lambda *a, **k: solved.append(1) or true(*a, **k))
+    true = training.untreated_levels
+    monkeypatch.setattr(training, "untreated_levels", lambda *a: solved.append(1) or true(*a))
     catalog, calibration = asked(cards)
     arms = TrainingArms(calibration, catalog, 10, 1)
     for tnf in (0.3, 0.6, 0.9):
         arms.predict({"final": 0.0, "tnf": tnf})
     once = len(solved)
-    assert not arms.touches_core
+    assert not arms.moves_untreated
     fitted = {"core": {"of": ["core.tnf_loss"], "low": 1, "high": 100, "because": "a test"}}
     data = {**calibration_card(), "fitted": fitted}
     card = type(calibration.card).model_validate(data)
     moved = TrainingArms(resolved(catalog, card), catalog, 10, 1)
-    assert moved.touches_core
+    assert moved.moves_untreated
     first = moved.predict({"core": 20.0}).values
     assert (first != moved.predict({"core": 25.0}).values).any()
     assert len(solved) == 3 * once

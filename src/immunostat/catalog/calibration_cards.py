@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from immunostat.catalog.cards import Card, Name, Number, Text
+from immunostat.catalog.cards import MONTH, Card, Name, Number, Text
 
 Positive = Annotated[Number, Field(gt=0)]
 
@@ -15,7 +15,16 @@ class TrainingResultCard(Card):
     """One published result that is followed, and how a miss is weighed."""
 
     endpoint: Text
-    week: Annotated[Number, Field(ge=0)]
+    #: When; one of the three, as the trial's card has it.
+    week: Annotated[Number, Field(ge=0)] | None = None
+    day: Annotated[Number, Field(ge=0)] | None = None
+    month: Annotated[Number, Field(ge=0)] | None = None
+    #: Of a printed comparison with another arm; a result of the arm itself if left out.
+    measure: (
+        Literal["rate_ratio", "hazard_ratio", "risk_ratio", "odds_ratio", "difference"] | None
+    ) = None
+    #: The other arm of the comparison.
+    versus: Text | None = None
     #: Where a miss is measured; by the kind of endpoint if left out.
     scale: Literal["points", "logit", "log", "linear"] | None = None
     #: Standard error on that scale; from the printed result if left out.
@@ -23,8 +32,19 @@ class TrainingResultCard(Card):
     weight: Positive = 1.0
     because: str = ""
 
+    @property
+    def weeks(self) -> float:
+        """When, week."""
+        if self.week is not None:
+            return self.week
+        return self.day / 7.0 if self.day is not None else (self.month or 0.0) * MONTH
+
     @model_validator(mode="after")
-    def _says_why(self) -> Self:
+    def _is_whole(self) -> Self:
+        if sum(when is not None for when in (self.week, self.day, self.month)) != 1:
+            raise ValueError("a result needs one of the keys 'week', 'day' and 'month'")
+        if (self.measure is None) != (self.versus is None):
+            raise ValueError("a comparison needs both 'measure' and 'versus'")
         if (self.sd is not None or self.weight != 1.0) and not self.because.strip():
             raise ValueError("an own 'sd' or 'weight' needs 'because', its reason")
         return self

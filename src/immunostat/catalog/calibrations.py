@@ -13,7 +13,12 @@ from typing import NoReturn
 
 from immunostat.base.errors import InputError, Place, UnknownNameError, near_matches
 from immunostat.catalog.calibration_cards import CalibrationCard, FittedCard, TrainingResultCard
-from immunostat.catalog.cards import TrialArmCard, TrialCard, TrialResultCard
+from immunostat.catalog.cards import (
+    TrialArmCard,
+    TrialCard,
+    TrialComparisonCard,
+    TrialResultCard,
+)
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import CoreCard, ModelParameterCard, SituationCard
 from immunostat.catalog.reader import Document
@@ -26,6 +31,9 @@ NO_DRUG = (
     "No parameter differs between drugs except those of the drug's card, and those come from "
     "publications, not from a fit"
 )
+
+#: Two printed times are the same within this, week.
+SAME_WEEK = 0.01
 
 #: From the path of a part of the card to its file and line.
 PlaceOf = Callable[..., Place]
@@ -101,7 +109,7 @@ class TrainingArm:
 
     trial: TrialCard
     arm: TrialArmCard
-    results: tuple[tuple[TrainingResultCard, TrialResultCard], ...]
+    results: tuple[tuple[TrainingResultCard, TrialResultCard | TrialComparisonCard], ...]
 
 
 @dataclass(frozen=True)
@@ -270,43 +278,69 @@ def _arm(
     trial = catalog.trial(wanted.trial)
     if trial.situation != situation.name:
         raise InputError(f"{trial.name} is a trial of {trial.situation}", here, "name another")
+    arm = _training_arm(trial, wanted.arm, place("arms", i, "arm"))
+    results = tuple(
+        (own, _printed(trial, arm, own, situation, place("arms", i, "results", j)))
+        for j, own in enumerate(wanted.results)
+    )
+    return TrainingArm(trial, arm, results)
+
+
+def _training_arm(trial: TrialCard, name: str, place: Place) -> TrialArmCard:
+    """The arm of a trial, which must not be held back."""
     arms = {arm.name: arm for arm in trial.arms}
-    here = place("arms", i, "arm")
-    if wanted.arm not in arms:
+    if name not in arms:
+        raise InputError(f"{trial.name} has no arm '{name}'", place, near_matches(name, arms))
+    if arms[name].role != "training":
         raise InputError(
-            f"{trial.name} has no arm '{wanted.arm}'", here, near_matches(wanted.arm, arms)
-        )
-    arm = arms[wanted.arm]
-    if arm.role != "training":
-        raise InputError(
-            f"arm '{arm.name}' of {trial.name} is held back: it judges the model and is never "
-            "fitted",
-            here,
+            f"arm '{name}' of {trial.name} is held back: it judges the model and is never fitted",
+            place,
             "train on arms with 'role: training'; a change of role is a change of what the model "
             "is judged by",
         )
-    results = []
-    for j, own in enumerate(wanted.results):
-        here = place("arms", i, "results", j)
-        same = [r for r in arm.results if r.endpoint == own.endpoint and r.week == own.week]
-        if not same:
-            there = ", ".join(f"{r.endpoint} at week {r.week:g}" for r in arm.results)
-            raise InputError(
-                f"arm '{arm.name}' of {trial.name} has no {own.endpoint} at week {own.week:g}",
-                here,
-                f"it has {there or 'no result'}",
-            )
-        if own.endpoint not in situation.endpoints:
-            raise InputError(
-                f"{situation.name} has no endpoint '{own.endpoint}'",
-                here,
-                near_matches(own.endpoint, situation.endpoints),
-            )
-        if not same[0].checked:
-            raise InputError(
-                f"{own.endpoint} of '{arm.name}' of {trial.name} was not read in a source",
-                here,
-                "read it, and say 'checked: true' in the trial's card",
-            )
-        results.append((own, same[0]))
-    return TrainingArm(trial, arm, tuple(results))
+    return arms[name]
+
+
+def _printed(
+    trial: TrialCard,
+    arm: TrialArmCard,
+    own: TrainingResultCard,
+    situation: SituationCard,
+    place: Place,
+) -> TrialResultCard | TrialComparisonCard:
+    """The printed result, or comparison with another training arm, that is followed."""
+    if own.endpoint not in situation.endpoints:
+        raise InputError(
+            f"{situation.name} has no endpoint '{own.endpoint}'",
+            place,
+            near_matches(own.endpoint, situation.endpoints),
+        )
+    there: list[TrialResultCard | TrialComparisonCard] = list(arm.results)
+    what = own.endpoint
+    if own.versus is not None and own.measure is not None:
+        other = _training_arm(trial, own.versus, place)
+        what = f"{own.measure} of {own.endpoint} to '{other.name}'"
+        there = [
+            printed
+            for printed in trial.comparisons
+            if (printed.arm, printed.versus, printed.measure) == (arm.name, other.name, own.measure)
+        ]
+    same = [
+        printed
+        for printed in there
+        if printed.endpoint == own.endpoint and abs(printed.week - own.weeks) <= SAME_WEEK
+    ]
+    if not same:
+        shown = ", ".join(f"{printed.endpoint} at week {printed.week:.4g}" for printed in there)
+        raise InputError(
+            f"arm '{arm.name}' of {trial.name} has no {what} at week {own.weeks:.4g}",
+            place,
+            f"it has {shown or 'nothing of the kind'}",
+        )
+    if not same[0].checked:
+        raise InputError(
+            f"{what} of '{arm.name}' of {trial.name} was not read in a source",
+            place,
+            "read it, and say 'checked: true' in the trial's card",
+        )
+    return same[0]

@@ -50,7 +50,7 @@ def training(found: Calibrated) -> style.Figure:
 
 def _training_panel(rows: pd.DataFrame, unit: str, has_legend: bool) -> style.Figure:
     labels = [
-        f"{row['trial']}, {row['arm']}: {row['endpoint']}, week {row['week']:g}"
+        f"{row['trial']}, {row['arm']}: {row['endpoint']}, week {row['week']:.4g}"
         for row in rows.to_dict("records")
     ]
     ends = _ends(rows)

@@ -161,7 +161,7 @@ def training(found: Calibrated) -> pd.DataFrame:
         rows.append(
             {
                 "Trial and arm": f"{row['trial']}, {row['arm']}",
-                "Result": f"{row['endpoint']}, week {row['week']:g}",
+                "Result": f"{row['endpoint']}, week {row['week']:.4g}",
                 "Published": words.number(row["published"]) + unit,
                 "Start": words.number(row["start"]) + unit,
                 "Fitted": words.number(row["fitted"]) + unit,

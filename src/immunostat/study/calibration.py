@@ -260,7 +260,7 @@ def _weighings(arms: TrainingArms, values: Mapping[str, float]) -> tuple[Weighin
     """Prevalence weights that bring the responses of the training arms to what was published."""
     found = []
     for i, group in enumerate(arms.groups):
-        shares = [own for own in arms.wanted if own.group == i and own.is_share]
+        shares = [own for own in arms.wanted if own.group == i and own.is_binary]
         words = group.who.words(arms.catalog)
         if not shares:
             found.append(Weighing(words, arms.n_patients, math.nan, math.nan, "no share to meet"))

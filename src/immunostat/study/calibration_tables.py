@@ -28,7 +28,7 @@ def training_table(
             {
                 "trial": own.trial,
                 "arm": own.arm,
-                "endpoint": own.endpoint,
+                "endpoint": own.what,
                 "week": own.week,
                 "n": own.n if own.n is not None else np.nan,
                 "unit": own.unit,

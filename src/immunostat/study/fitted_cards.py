@@ -103,7 +103,7 @@ def _where(calibration: Calibration) -> str:
     for training in calibration.arms:
         weeks = sorted({result.week for _, result in training.results})
         names = "/".join(dict.fromkeys(result.endpoint for _, result in training.results))
-        when = " and ".join(f"{week:g}" for week in weeks)
+        when = " and ".join(f"{week:.4g}" for week in weeks)
         parts.append(f"{training.trial.name} {training.arm.name}: {names}, week {when}")
     return "; ".join(parts)
 

@@ -12,18 +12,21 @@ import pandas as pd
 from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.model_cards import PopulationCard, SituationCard
 from immunostat.engine.problem import IntArray, Tolerance
-from immunostat.engine.solution import Trajectories
-from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS
 from immunostat.population.sampling import Sampling
 from immunostat.study.assemble import Assembly
+from immunostat.study.untreated import Untreated, untreated_levels
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.regimen import Regimen
 from immunostat.trial.conditions import Condition
 
 if TYPE_CHECKING:
     from immunostat.study.stored_population import StoredPopulation
+
+
+#: From model, parameters (patient, parameter), tolerance and threads to levels at entry by name.
+AtRest = Callable[[Untreated, FloatArray, Tolerance, int | None], dict[str, FloatArray]]
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,21 @@ class Prior:
         return " and ".join(drug.name for drug in self.drugs)
 
     def check(self, situation: SituationCard) -> None:
-        """Refuse an endpoint that does not answer yes or no.
+        """Refuse an endpoint that does not answer yes or no, and a disease that does not rest.
 
         Raises
         ------
         InputError
-            The situation has no such endpoint, or it is a number.
+            The situation has no such endpoint, or it is a number; or its untreated patients are
+            not at a steady state, so that nobody can say how they were before they entered.
         """
+        if not situation.rests:
+            raise InputError(
+                f"a prior treatment cannot be put before entry in {situation.name}: its untreated "
+                "disease is not at rest then",
+                remedy="leave out 'prior', and let the population say what those who failed a "
+                "treatment are like",
+            )
         binary = [name for name, own in situation.endpoints.items() if KINDS[own.kind].is_binary]
         if self.endpoint not in binary:
             raise InputError(
@@ -151,8 +162,8 @@ class Recruitment:
     prior
         A treatment that he must have failed.
     at_rest
-        What solves the untreated steady state; one that remembers spares it where nothing that it
-        depends on has changed.
+        What finds the untreated patient (`untreated.untreated_levels`); one that remembers spares
+        it where nothing that he depends on has changed.
     """
 
     assembly: Assembly
@@ -168,7 +179,7 @@ class Recruitment:
     stored: StoredPopulation | None = None
     eligibility: Condition | None = None
     prior: Prior | None = None
-    at_rest: Callable[..., Trajectories] = solve
+    at_rest: AtRest = untreated_levels
 
     def __post_init__(self) -> None:
         own = (self.situation.name, self.population.name)

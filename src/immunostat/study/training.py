@@ -2,7 +2,7 @@
 
 Every evaluation is what `validate` would predict with these numbers: the same candidates are drawn
 with the same random numbers and meet the same criteria, and all arms of the same patients are
-solved together. The untreated steady state is solved again only where a number of the core moves.
+solved together. Untreated patients are found again only where a number that they depend on moves.
 """
 
 from __future__ import annotations
@@ -13,30 +13,37 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from immunostat.base.errors import ImmunostatError, InputError, Place
-from immunostat.catalog.calibration_cards import TrainingResultCard
 from immunostat.catalog.calibrations import FOLDER, Calibration, Fitted, Moved, TrainingArm
-from immunostat.catalog.cards import TrialResultCard
+from immunostat.catalog.cards import (
+    TrialArmCard,
+    TrialCard,
+    TrialComparisonCard,
+    TrialResultCard,
+)
 from immunostat.catalog.lookup import Catalog
-from immunostat.catalog.model_cards import ModelParameterCard, ModelSpreadCard, SituationCard
-from immunostat.engine.problem import EnsembleProblem
-from immunostat.engine.solution import Trajectories
-from immunostat.engine.solve import solve
+from immunostat.catalog.model_cards import ModelParameterCard, ModelSpreadCard
+from immunostat.engine.problem import Tolerance
 from immunostat.model.system import FloatArray
-from immunostat.outcomes.endpoints import KINDS
-from immunostat.outcomes.summary import SummaryRow
-from immunostat.study.assemble import CORE, DISEASE
+from immunostat.study.assemble import CORE, name_of_own
 from immunostat.study.cohort import Cohort, draw_cohort
 from immunostat.study.plan import Plan
+from immunostat.study.published_values import day_of, horizon_of
 from immunostat.study.simulation import Simulation, simulate_cohort
+from immunostat.study.training_results import (
+    NOTHING,
+    Simulated,
+    Wanted,
+    wanted_comparison,
+    wanted_result,
+)
+from immunostat.study.untreated import Untreated, untreated_levels
 from immunostat.study.validation import (
     Group,
-    is_share_of,
-    observed_value,
+    event_days,
     plan_of,
     predictions,
     regimens_of,
@@ -45,81 +52,8 @@ from immunostat.study.validation import (
 )
 from immunostat.study.varied import set_by_patient
 
-#: Width of a 95 % interval in standard errors.
-WIDTH = 2 * 1.959963984540054
-
-#: A result that cannot be predicted counts as this many standard errors off.
-NOTHING = 20.0
-
 #: Blocks of untreated patients that are remembered at most.
 MOST_KEPT = 64
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A published result that is followed.
-
-    Parameters
-    ----------
-    trial, arm
-        Whose it is.
-    group, simulated
-        Which group of patients, and which of its simulated arms.
-    endpoint, week
-        What and when.
-    value
-        Published, in `unit`.
-    unit
-        ``%`` for a share of patients.
-    is_share
-        Whether it is one.
-    scale
-        Where a miss is measured.
-    sd
-        Standard error on that scale.
-    weight
-        Of its squared miss.
-    n
-        Patients behind it, if known.
-    source
-        Key of its source.
-    """
-
-    trial: str
-    arm: str
-    group: int
-    simulated: str
-    endpoint: str
-    week: float
-    value: float
-    unit: str
-    is_share: bool
-    scale: str
-    sd: float
-    weight: float
-    n: int | None
-    source: str
-
-    @property
-    def words(self) -> str:
-        """For messages and tables."""
-        return f"{self.trial}, {self.arm}: {self.endpoint}, week {self.week:g}"
-
-    def on_scale(self, value: float, n: float) -> float:
-        """A value in `unit` on the scale of the miss; `n` patients behind it keep it finite."""
-        if self.scale == "logit":
-            share = (value / 100.0 * n + 0.5) / (n + 1.0)
-            return math.log(share / (1.0 - share))
-        if self.scale == "log":
-            return math.log(max(value, 1e-3 * self.value))
-        return value
-
-    def off_by(self, predicted: float, n: float) -> float:
-        """Miss in standard errors."""
-        if not math.isfinite(predicted):
-            return NOTHING
-        own = self.on_scale(self.value, float(self.n or n))
-        return (self.on_scale(predicted, n) - own) / self.sd
 
 
 @dataclass(frozen=True)
@@ -145,22 +79,28 @@ class Predicted:
 
 
 class RestingStates:
-    """Solves untreated steady states and remembers the last ones, by what they depend on."""
+    """Finds untreated patients and remembers the last ones, by what they depend on."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, Trajectories] = OrderedDict()
+        self._kept: OrderedDict[bytes, dict[str, FloatArray]] = OrderedDict()
 
-    def __call__(self, problem: EnsembleProblem, **settings: Any) -> Trajectories:
-        """As `engine.solve.solve`."""
-        digest = hashlib.sha256(np.ascontiguousarray(problem.parameters).tobytes())
-        digest.update(f"{problem.parameters.shape} {problem.start!r}".encode())
+    def __call__(
+        self,
+        untreated: Untreated,
+        parameters: FloatArray,
+        tolerance: Tolerance,
+        threads: int | None,
+    ) -> dict[str, FloatArray]:
+        """As `untreated.untreated_levels`."""
+        digest = hashlib.sha256(np.ascontiguousarray(parameters).tobytes())
+        digest.update(f"{parameters.shape}".encode())
         key = digest.digest()
         if key not in self._kept:
-            self._kept[key] = solve(problem, **settings)
+            self._kept[key] = untreated_levels(untreated, parameters, tolerance, threads)
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        return self._kept[key]
+        return dict(self._kept[key])
 
 
 @dataclass
@@ -198,23 +138,24 @@ class TrainingArms:
         groups: dict[tuple[str, str], Group] = {}
         self.wanted = []
         for i, training in enumerate(own.arms):
-            trial, arm = training.trial, training.arm
-            reason = why_not_simulated(catalog, trial, arm)
-            if reason:
-                raise InputError(
-                    f"arm '{arm.name}' of {trial.name} cannot be simulated: {reason}",
-                    catalog.document(FOLDER, own.card.name).place(("arms", i)),
-                    "take another arm",
-                )
-            who = who_of(trial)
+            who = who_of(training.trial)
             group = groups.setdefault(who.key, Group(who))
-            kept = arm.model_copy(update={"results": tuple(r for _, r in training.results)})
-            group.add(trial, kept, regimens_of(catalog, trial.situation, arm))
-            name = group.published[-1][2]
             number = list(groups).index(who.key)
-            for j, (wanted, result) in enumerate(training.results):
-                place = catalog.document(FOLDER, own.card.name).place(("arms", i, "results", j))
-                self.wanted.append(_wanted(own, training, wanted, result, number, name, place))
+            place = catalog.document(FOLDER, own.card.name).place
+            name = self._add(group, training, place(("arms", i)))
+            trial = _trained(training.trial, own)
+            for j, (card, printed) in enumerate(training.results):
+                here = place(("arms", i, "results", j))
+                where = (training.trial.name, training.arm.name, number, name)
+                if isinstance(printed, TrialResultCard):
+                    n = printed.n or training.arm.n
+                    found = wanted_result(own.situation, card, printed, n, where, here)
+                else:
+                    versus = self._add_versus(group, training, printed, here)
+                    found = wanted_comparison(
+                        own.situation, card, printed, trial, (*where, versus), here
+                    )
+                self.wanted.append(found)
         self.groups = list(groups.values())
         self.plans = [
             self._only_arms(
@@ -233,6 +174,36 @@ class TrainingArms:
         for fitted in own.fitted:
             for moved in fitted.moved:
                 self._check(moved, fitted)
+
+    def _add(self, group: Group, training: TrainingArm, place: Place) -> str:
+        """Put a training arm among the simulated ones; its name there."""
+        results = [own for _, own in training.results if isinstance(own, TrialResultCard)]
+        others = [own for _, own in training.results if isinstance(own, TrialComparisonCard)]
+        kept = training.arm.model_copy(update={"results": tuple(results)})
+        last_day = max([horizon_of(self.calibration.situation, kept), *map(day_of, others)])
+        return self._simulated(group, training.trial, kept, last_day, place)
+
+    def _add_versus(
+        self, group: Group, training: TrainingArm, printed: TrialComparisonCard, place: Place
+    ) -> str:
+        """Put the other arm of a comparison among the simulated ones; its name there."""
+        arm = next(arm for arm in training.trial.arms if arm.name == printed.versus)
+        kept = arm.model_copy(update={"results": ()})
+        return self._simulated(group, training.trial, kept, day_of(printed), place)
+
+    def _simulated(
+        self, group: Group, trial: TrialCard, arm: TrialArmCard, last_day: float, place: Place
+    ) -> str:
+        reason = why_not_simulated(self.catalog, trial, arm)
+        if reason:
+            raise InputError(
+                f"arm '{arm.name}' of {trial.name} cannot be simulated: {reason}",
+                place,
+                "take another arm",
+            )
+        regimens = regimens_of(self.catalog, trial.situation, arm)
+        group.add(_trained(trial, self.calibration), arm, regimens, last_day)
+        return group.published[-1][2]
 
     def _only_arms(self, plan: Plan) -> Plan:
         """Without the reference arm, which nobody asks for here."""
@@ -259,45 +230,40 @@ class TrainingArms:
         return other
 
     @property
-    def touches_core(self) -> bool:
-        """Whether a fitted number changes the untreated steady state of the core."""
-        own = self.calibration
-        moved = [moved for fitted in own.fitted for moved in fitted.moved]
-        return any(moved.is_core or moved.name in own.core.ports for moved in moved)
+    def moves_untreated(self) -> bool:
+        """Whether a fitted number changes the untreated patients."""
+        names = [joined_name(self.calibration, m) for f in self.calibration.fitted for m in f.moved]
+        known = {n for plan in self.plans for n in plan.assembly.untreated.system.parameters}
+        return any(name in known for name in names)
 
     def predict(self, values: Mapping[str, float]) -> Predicted:
         """Simulate every arm with these values of the fitted numbers, by their label."""
         try:
-            rows, n_failed, n_all = self._rows(values)
+            found, n_failed, n_all = self._simulate_all(values)
+            shown = [own.shown(found) for own in self.wanted]
         except ImmunostatError as error:
             nothing = np.full(len(self.wanted), math.nan)
             off = np.full(len(self.wanted), NOTHING)
             return Predicted(nothing, off, 1.0, str(error).splitlines()[0])
-        found = [
-            rows[own.group, own.simulated, own.endpoint, 7.0 * own.week] for own in self.wanted
-        ]
-        shown = [
-            (100.0 if own.is_share else 1.0) * row.estimate
-            for own, row in zip(self.wanted, found, strict=True)
-        ]
-        misses = [
-            own.off_by(value, float(row.n))
-            for own, value, row in zip(self.wanted, shown, found, strict=True)
-        ]
-        return Predicted(np.array(shown), np.array(misses), n_failed / max(n_all, 1))
+        misses = [own.off_by(*value) for own, value in zip(self.wanted, shown, strict=True)]
+        numbers = np.array([value for value, _ in shown])
+        return Predicted(numbers, np.array(misses), n_failed / max(n_all, 1))
 
-    def _rows(
-        self, values: Mapping[str, float]
-    ) -> tuple[dict[tuple[int, str, str, float], SummaryRow], int, int]:
-        rows: dict[tuple[int, str, str, float], SummaryRow] = {}
+    def _simulate_all(self, values: Mapping[str, float]) -> tuple[Simulated, int, int]:
+        """Rows of every endpoint, days of events, patient-arms that failed, and all of them."""
+        found = Simulated()
         n_failed, n_all = 0, 0
         for i in range(len(self.groups)):
             simulation = self.simulate(i, values)
             for arm in simulation.plan.arms:
-                own, failed = predictions(simulation, arm)
-                rows |= {(i, arm, row.endpoint, row.time_day): row for row in own}
+                rows, failed = predictions(simulation, arm)
+                for row in rows:
+                    found.rows.setdefault((i, arm, row.endpoint), {})[row.time_day] = row
+                if any(own.compared is not None for own in self.wanted):
+                    days = event_days(simulation, arm)
+                    found.events |= {(i, arm, name): own for name, own in days.items()}
                 n_failed, n_all = n_failed + failed, n_all + simulation.n_patients
-        return rows, n_failed, n_all
+        return found, n_failed, n_all
 
     def simulate(self, group: int, values: Mapping[str, float]) -> Simulation:
         """Every arm of one group of patients with these values."""
@@ -358,111 +324,16 @@ def joined_name(calibration: Calibration, moved: Moved) -> str:
 def _joined(calibration: Calibration, is_core: bool, name: str) -> str:
     if is_core:
         return f"{CORE}_{name}"
-    return name if name in calibration.core.ports else f"{DISEASE}_{name}"
+    return name_of_own(name, calibration.core, calibration.situation)
 
 
-def _wanted(
-    calibration: Calibration,
-    training: TrainingArm,
-    card: TrainingResultCard,
-    result: TrialResultCard,
-    group: int,
-    simulated: str,
-    place: Place,
-) -> Wanted:
-    """A published result with its scale and standard error."""
-    situation = calibration.situation
-    is_share = is_share_of(situation, result.endpoint)
-    n = result.n or training.arm.n
-    value, low, high = observed_value(result, n, is_share)
-    scale = card.scale or usual_scale(situation, result.endpoint)
-    if scale in ("points", "logit") and not is_share:
-        raise InputError(
-            f"{result.endpoint} is no share of patients, so that it has no {scale}",
-            place,
-            "allowed: linear, log",
-        )
-    if scale == "log" and not value > 0:
-        raise InputError(
-            f"{result.endpoint} of {training.trial.name} is {value:g}, which has no logarithm",
-            place,
-            "take scale linear",
-        )
-    sd = card.sd
-    if sd is None:
-        sd = standard_error(result, value, (low, high), n, scale, is_share)
-    if sd is None:
-        raise InputError(
-            f"{result.endpoint} of '{training.arm.name}' of {training.trial.name} has neither an "
-            "interval nor a number of patients with their spread",
-            place,
-            "give 'sd' here, its standard error, and 'because'",
-        )
-    unit = "%" if is_share else result.unit
-    return Wanted(
-        training.trial.name,
-        training.arm.name,
-        group,
-        simulated,
-        result.endpoint,
-        result.week,
-        value,
-        unit,
-        is_share,
-        scale,
-        sd,
-        card.weight,
-        n,
-        result.source or "",
+def _trained(trial: TrialCard, calibration: Calibration) -> TrialCard:
+    """A trial with the comparisons alone that are followed, so that no other is simulated."""
+    kept = tuple(
+        printed
+        for training in calibration.arms
+        if training.trial.name == trial.name
+        for _, printed in training.results
+        if isinstance(printed, TrialComparisonCard)
     )
-
-
-def usual_scale(situation: SituationCard, endpoint: str) -> str:
-    """Where a miss of an endpoint is measured if its card does not say.
-
-    Shares: percentage points. Means: their unit. Medians, rates and ratios: the logarithm.
-    """
-    card = situation.endpoints[endpoint]
-    if KINDS[card.kind].is_binary:
-        return "points"
-    statistic = KINDS[card.kind].statistic
-    is_mean = statistic == "mean" and card.statistic == "mean"
-    return "linear" if is_mean else "log"
-
-
-def standard_error(
-    result: TrialResultCard,
-    value: float,
-    ends: tuple[float, float],
-    n: int | None,
-    scale: str,
-    is_share: bool,
-) -> float | None:
-    """Standard error of a published result on the scale of its miss; None if nothing tells it.
-
-    Of a share: binomial, of its count with half a patient added to either side, so that 0 of n has
-    one too. Otherwise a quarter of the printed interval, or the spread over the root of n.
-
-    Source
-    ------
-    Binomial variance; delta method for the logit: "definition".
-    """
-    if is_share and n is not None:
-        share = (value / 100.0 * n + 0.5) / (n + 1.0)
-        if scale == "logit":
-            return math.sqrt(1.0 / (n * share * (1.0 - share)))
-        if scale == "log":
-            return math.sqrt((1.0 - share) / (n * share))
-        return 100.0 * math.sqrt(share * (1.0 - share) / n)
-    low, high = ends
-    if result.low is not None and result.high is not None:
-        if scale == "log":
-            return (math.log(high) - math.log(low)) / WIDTH if low > 0 else None
-        if scale == "logit":
-            odds = [math.log(x / (100.0 - x)) for x in (low, high) if 0.0 < x < 100.0]
-            return (odds[1] - odds[0]) / WIDTH if len(odds) == 2 else None
-        return (high - low) / WIDTH
-    if result.sd is not None and n is not None:
-        error = result.sd / math.sqrt(n)
-        return error / abs(value) if scale == "log" else error
-    return None
+    return trial.model_copy(update={"comparisons": kept})

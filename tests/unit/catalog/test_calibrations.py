@@ -84,7 +84,7 @@ def test_the_start_is_what_the_card_of_the_parameter_says(tmp_path):
         (card(fitted=fitted(of=["worsening"], part="spread")), ("patients do not differ",)),
         (card(fitted=fitted(low=0.5)), ("lies outside 0.5 to 2", "give a 'start'")),
         (card(fitted=fitted(start=5)), ("the start 5 lies outside low and high",)),
-        (card(arms=[arm(trial="OPTOIN")]), ("did you mean 'OPTION'?",)),
+        (card(arms=[arm(trial="OPTOIN")]), ("did you mean 'OPTION'",)),
         (
             card(arms=[arm(results=[{"endpoint": "ACR20", "week": 12}])]),
             ("has no ACR20 at week 12", "ACR20 at week 24"),

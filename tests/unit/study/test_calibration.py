@@ -11,7 +11,8 @@ from immunostat.catalog.calibrations import resolved
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study import calibration as under_test
 from immunostat.study.calibration import Options, calibrate
-from immunostat.study.training import NOTHING, Predicted, Wanted
+from immunostat.study.training import Predicted
+from immunostat.study.training_results import NOTHING, Wanted
 
 CATALOG = packaged_catalog()
 CALIBRATION = resolved(CATALOG, CATALOG.calibration("rheumatoid-arthritis"))
