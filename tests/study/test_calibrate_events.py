@@ -17,8 +17,11 @@ RESULTS = [
     {"endpoint": "FFS", "month": 6, "value": 8, "unit": "month", "low": 6, "high": 11, **FACT},
     {"endpoint": "mortality", "month": 6, "value": 12, "unit": "%", **FACT},
 ]
-RATIO = {"endpoint": "flare-rate", "month": 6, "measure": "rate_ratio", "arm": "adalimumab",
-         "versus": "placebo", "value": 0.6, "low": 0.4, "high": 0.9, "unit": "1", **FACT}  # fmt: skip
+RATIO = {
+    **{"endpoint": "flare-rate", "month": 6, "measure": "rate_ratio", "arm": "adalimumab"},
+    **{"versus": "placebo", "value": 0.6, "low": 0.4, "high": 0.9, "unit": "1"},
+    **FACT,
+}
 DRUG = "40 mg subcutaneous every 2 weeks"
 
 
