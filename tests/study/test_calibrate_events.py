@@ -18,8 +18,15 @@ RESULTS = [
     {"endpoint": "mortality", "month": 6, "value": 12, "unit": "%", **FACT},
 ]
 RATIO = {
-    **{"endpoint": "flare-rate", "month": 6, "measure": "rate_ratio", "arm": "adalimumab"},
-    **{"versus": "placebo", "value": 0.6, "low": 0.4, "high": 0.9, "unit": "1"},
+    "endpoint": "flare-rate",
+    "month": 6,
+    "measure": "rate_ratio",
+    "arm": "adalimumab",
+    "versus": "placebo",
+    "value": 0.6,
+    "low": 0.4,
+    "high": 0.9,
+    "unit": "1",
     **FACT,
 }
 DRUG = "40 mg subcutaneous every 2 weeks"
