@@ -24,7 +24,6 @@ from immunostat.population.sample import (
 from immunostat.population.sampling import Sampler, sampler_of
 from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly
 from immunostat.study.recruitment import Cohort, Recruitment, columns_of
-from immunostat.study.untreated import untreated_levels
 from immunostat.therapy.drug import Drug
 
 
@@ -61,7 +60,8 @@ def candidate_covariates(
         own = recruitment.stored.covariates.iloc[chosen]
         return own.set_axis(pd.Index(numbers, name="patient")), recruitment.stored.numbers[chosen]
     spec = population_spec(recruitment.population)
-    return sample_covariates(spec, recruitment.seed, numbers, sampler_for(recruitment)), None
+    sampler = sampler_for(recruitment)
+    return sample_covariates(spec, recruitment.seed, numbers, sampler, recruitment.person), None
 
 
 def candidate_parameters(
@@ -149,7 +149,7 @@ def candidates_with(
         values[situation.trial_switch] = 1.0
 
     untreated, card = assembly.untreated, situation.untreated
-    rest = untreated_levels(
+    rest = recruitment.at_rest(
         untreated,
         parameter_table(untreated.system, values, len(numbers)),
         recruitment.tolerance,

@@ -19,6 +19,7 @@ from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.reader import Document, parse_value, read_yaml, validated
 from immunostat.outcomes.endpoints import EndpointSpec, is_made_of_events
 from immunostat.study.eligibility import eligibility
+from immunostat.study.person import person_of
 from immunostat.study.file import (
     DEFAULT_PATIENTS,
     DEFAULT_RELATIVE_TOLERANCE,
@@ -73,6 +74,8 @@ class StudyPopulation:
         What patients must fulfil besides the population's own criteria.
     prior
         A treatment that they must have failed.
+    person
+        Covariates that everybody has, in the units of the population; see `person.person_of`.
     """
 
     name: str
@@ -83,6 +86,7 @@ class StudyPopulation:
     sampling: str = "random"
     eligibility: Condition | None = None
     prior: Prior | None = None
+    person: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ _TRIAL_KEYS = (
     "interim",
     "dose_response",
 )
-_POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior")
+_POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior", "person")
 
 
 def _drug_name(regimen: Regimen) -> str:
@@ -249,6 +253,9 @@ class _Checker:
             part.sampling,
             wanted,
             self.prior(part),
+            person_of(
+                part.person, card, bool(part.stored), self.document.place(("population", "person"))
+            ),
         )
 
     def population_part(self) -> PopulationPart:
