@@ -184,23 +184,29 @@ def _around(index: Index, kind: str, name: str) -> Iterator[tuple[str, list[tupl
         yield "Drugs on this target", rows or [("", "None in the catalog.")]
         card = index.catalog.target(name)
         if card.hook is None:
-            yield "In the model", [("", "Not part of the immune core yet: its drugs have no effect.")]
+            yield (
+                "In the model",
+                [("", "Not part of the immune core yet: its drugs have no effect.")],
+            )
     elif kind == "situations":
         here = index.situations.get(name)
         if here is not None:
             labelled = [own.name for own in index.drugs.values() if name in own.labels]
             acting = [own.name for own in index.drugs_for(name) if own.name in labelled]
+            diagram = Markup('<a href="/library/network/{}">what acts on what</a>').format(name)
+            explore = Markup('<a href="/explore/?situation={}">move a dose here</a>').format(name)
+            people = (link("populations", own, title) for own, title in here.populations.items())
             yield (
                 "Around it",
                 [
-                    ("network", Markup('<a href="/library/network/{}">Diagram of what acts on what</a>').format(name)),
-                    ("explore", Markup('<a href="/explore/?situation={}">Move a dose here</a>').format(name)),
-                    ("populations", comma.join(link("populations", own, title) for own, title in here.populations.items())),
+                    ("diagram", diagram),
+                    ("explore", explore),
+                    ("populations", comma.join(people)),
                     ("drugs labelled here", comma.join(link("drugs", own) for own in labelled)),
                     ("of them in the model", f"{len(acting)} of {len(labelled)}"),
                     ("trials", comma.join(link("trials", own) for own in here.trials)),
                 ],
-            )  # fmt: skip
+            )
     elif kind == "drugs":
         entry = index.drugs[name]
         tried = [
@@ -233,9 +239,11 @@ def _tables(index: Index, kind: str, name: str) -> Iterator[tuple[str, list[str]
         names = ["Arm", "Regimen", "n", "Role", "Endpoint", "Time", "Published", "Source"]
         yield "What the trial printed", names, rows
         if card.situation in index.situations:
-            yield "", ["Situation", "Population"], [
-                [link("situations", card.situation), link("populations", card.population)]
-            ]
+            yield (
+                "",
+                ["Situation", "Population"],
+                [[link("situations", card.situation), link("populations", card.population)]],
+            )
     elif kind == "side_effects":
         side = index.catalog.side_effect(name)
         rows = [
@@ -273,5 +281,3 @@ def listing(index: Index, kind: str) -> list[tuple[str, str, str]]:
 
 def _joined(*parts: str) -> str:
     return " · ".join(part.strip(" ·") for part in parts if part.strip(" ·"))
-
-

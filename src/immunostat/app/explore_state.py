@@ -195,5 +195,3 @@ def short_words(line: str) -> str:
         return line if len(line) < 30 else drug
     before = line[: amount.start()].strip()
     return f"{before if len(before) < 30 else drug} {amount[0]}"
-
-

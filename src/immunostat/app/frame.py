@@ -66,14 +66,18 @@ def page(template: str, path: str, title: str, *, is_live: bool = False, **given
     is_live
         Whether the page talks to a session.
     """
-    return _templates().get_template(template).render(
-        screens=SCREENS,
-        path=path,
-        title=title,
-        notice=NOTICE,
-        shiny=Markup(SHINY) if is_live else "",
-        is_live=is_live,
-        **given,
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            screens=SCREENS,
+            path=path,
+            title=title,
+            notice=NOTICE,
+            shiny=Markup(SHINY) if is_live else "",
+            is_live=is_live,
+            **given,
+        )
     )
 
 

@@ -176,8 +176,10 @@ def visits_for(days: float, usual: str) -> str:
 
     Examples
     --------
-    >>> visits_for(168, "every 1 week"), visits_for(728, "every 1 week"), visits_for(10, "every 1 day")
-    ('every 4 weeks', 'every 12 weeks', 'every 1 day')
+    >>> visits_for(168, "every 1 week"), visits_for(728, "every 1 week")
+    ('every 4 weeks', 'every 12 weeks')
+    >>> visits_for(10, "every 1 day")
+    'every 1 day'
     """
     if days < 56:
         return usual

@@ -1,4 +1,4 @@
-"""Runs that take long: each in a process of its own, with truthful progress and a cancel that works.
+"""Long runs: each in a process of its own, with truthful progress and a cancel that works.
 
 A run that crashes, or is cancelled, takes nothing with it but itself.
 """

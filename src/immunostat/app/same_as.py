@@ -68,7 +68,9 @@ def of_folder(folder: str) -> SameAs:
     return SameAs(
         "",
         f"immunostat report {folder}",
-        f"import immunostat as im\n\nresult = im.open_result({folder!r})\nprint(result.endpoints)\n",
+        "import immunostat as im\n\n"
+        f"result = im.open_result({folder!r})\n"
+        "print(result.endpoints)\n",
     )
 
 

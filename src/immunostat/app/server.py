@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import shiny
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -15,12 +16,11 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-import shiny
 from immunostat.app import frame
 from immunostat.app.frame import HERE
 from immunostat.app.guard import Guard
 from immunostat.app.live import Page
-from immunostat.app.screens import explore, library, results, trial
+from immunostat.app.screens import balance, explore, library, patient, results, trial
 from immunostat.app.workbench import Workbench
 from immunostat.base.errors import ImmunostatError, InputError, UnknownNameError
 from immunostat.report import figures
@@ -68,6 +68,9 @@ def application(bench: Workbench) -> Starlette:
     def result_open(request: Request) -> str:
         return results.opened(bench, request.path_params["name"])
 
+    def result_patient(request: Request) -> str:
+        return results.one(bench, request.path_params["name"], request.url.query)
+
     def result_file(request: Request) -> Response:
         name, inside = request.path_params["name"], request.path_params["inside"]
         return FileResponse(results.file(bench, name, inside))
@@ -80,6 +83,7 @@ def application(bench: Workbench) -> Starlette:
     routes = [
         Route(results.PATH, _plain(results_list, results.PATH)),
         Route("/results/open/{name}", _plain(result_open, results.PATH)),
+        Route("/results/patient/{name}", _plain(result_patient, results.PATH)),
         Route("/results/file/{name}/{inside:path}", _plain(result_file, results.PATH)),
         Route("/results/pack/{name}", _plain(result_pack, results.PATH)),
         Route(library.PATH, library_home),
@@ -89,6 +93,8 @@ def application(bench: Workbench) -> Starlette:
         Route("/figures/{key}.{ending}", figure),
         Mount("/static", StaticFiles(directory=HERE / "static")),
         Mount(explore.PATH.rstrip("/"), _live(bench, explore.page, explore.show)),
+        Mount(patient.PATH.rstrip("/"), _live(bench, patient.page, patient.show)),
+        Mount(balance.PATH.rstrip("/"), _live(bench, balance.page, balance.show)),
         Mount(trial.PATH.rstrip("/"), _live(bench, trial.page, trial.show, trial.press)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard)])

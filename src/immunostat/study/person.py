@@ -40,8 +40,13 @@ def person_of(
     for name, value in said.items():
         if "pregnan" in name.lower() and value not in (0, "0", "no"):
             refuse_pregnancy(f"{name}: {value}", place)
-        condition = resolved(parse_condition(f"{name} = {value}".replace("= yes", "is yes")
-                                             .replace("= no", "is no"), place), units, place)
+        condition = resolved(
+            parse_condition(
+                f"{name} = {value}".replace("= yes", "is yes").replace("= no", "is no"), place
+            ),
+            units,
+            place,
+        )
         (own,) = condition.comparisons
         card = population.covariates[own.name]
         if card.distribution == "bernoulli" and own.value not in (0.0, 1.0):

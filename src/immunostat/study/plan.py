@@ -97,7 +97,7 @@ class Plan:
             self.stored,
             self.study.population.eligibility,
             self.study.population.prior,
-            self.study.population.person,
+            person=self.study.population.person,
         )
 
     def regimens(self, arm: str) -> tuple[Regimen, ...]:

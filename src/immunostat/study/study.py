@@ -19,7 +19,6 @@ from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.reader import Document, parse_value, read_yaml, validated
 from immunostat.outcomes.endpoints import EndpointSpec, is_made_of_events
 from immunostat.study.eligibility import eligibility
-from immunostat.study.person import person_of
 from immunostat.study.file import (
     DEFAULT_PATIENTS,
     DEFAULT_RELATIVE_TOLERANCE,
@@ -30,6 +29,7 @@ from immunostat.study.file import (
     RegimenData,
     StudyFile,
 )
+from immunostat.study.person import person_of
 from immunostat.study.recruitment import Prior
 from immunostat.study.specs import endpoint_spec, endpoint_specs
 from immunostat.study.stored_population import open_population

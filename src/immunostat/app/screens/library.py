@@ -178,5 +178,3 @@ def _network_same(situation: str) -> SameAs:
         f"network = network_of(catalog, catalog.situation({situation!r}))\n"
         'write_network(network, "network.svg")\n',
     )
-
-

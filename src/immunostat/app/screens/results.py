@@ -17,8 +17,9 @@ from immunostat.app.address import Address
 from immunostat.app.same_as import SameAs, of_folder, of_folders
 from immunostat.app.workbench import Workbench
 from immunostat.base.errors import InputError, UnknownNameError, near_matches
-from immunostat.report import comparison_figures, tables
+from immunostat.report import comparison_figures, patient_figures, tables, words
 from immunostat.report.plate import Plate
+from immunostat.study import one_patient
 from immunostat.study.compare import compare_results
 from immunostat.study.result import open_result
 
@@ -54,7 +55,7 @@ def listed(bench: Workbench, query: str) -> str:
         raise InputError("two results are compared", remedy="choose two")
     if len(chosen) == 2:
         for name in chosen:
-            _path(bench, name)
+            path(bench, name)
         comparison = _compared(bench, chosen[0], chosen[1])
     same = of_folders(*(_shown(bench, own) for own in chosen)) if comparison else SameAs(
         "", "ls results", "import immunostat as im\n\nresult = im.open_result(\"results/NAME\")\n"
@@ -73,7 +74,7 @@ def opened(bench: Workbench, name: str) -> str:
     InputError
         There is no such result, or it is damaged.
     """
-    folder = _path(bench, name)
+    folder = path(bench, name)
     result = open_result(folder)
     figures = sorted(path.stem for path in (folder / "figures").glob("*.svg"))
     files = sorted(path.name for path in folder.iterdir() if path.suffix in ENDINGS)
@@ -89,9 +90,72 @@ def opened(bench: Workbench, name: str) -> str:
         files=files,
         parts=[("Benefit", *efficacy), ("Harm", *harm)],
         has_report=(folder / "report.html").is_file(),
-        numbers=[int(n) for n in result.rows("patients", ["patient"])["patient"].unique()[:1]],
         same=of_folder(_shown(bench, name)),
     )
+
+
+def one(bench: Workbench, name: str, query: str) -> str:
+    """The page of one virtual patient of a result.
+
+    Raises
+    ------
+    InputError
+        There is no such result or patient.
+    """
+    result = open_result(path(bench, name))
+    numbers = sorted({int(n) for n in result.rows("patients", ["patient"])["patient"]})
+    number = Address(query).whole("patient", numbers[0], 0, 2**53)
+    patient = result.patient(min(numbers, key=lambda own: (abs(own - number), own)))
+    standing = one_patient.standing(one_patient.people(result), patient.number)
+    plates = [
+        Plate(
+            "patient",
+            "who",
+            patient_figures.strips(standing, patient.number),
+            "Each number of this patient among those of all: the dot is this patient.",
+        )
+    ]
+    if len(result.bands) and len(patient.trajectories):
+        plates.append(
+            Plate(
+                "patient",
+                "courses",
+                patient_figures.courses(result, patient),
+                "The course of this patient under every arm.",
+            )
+        )
+    outcomes = one_patient.outcomes(result, patient.number)
+    rows = [
+        (row["endpoint"], [_outcome(row[arm], bool(row["is_share"])) for arm in result.arms])
+        for row in outcomes.to_dict("records")
+    ]
+    at = numbers.index(patient.number)
+    return frame.page(
+        "result_patient.html",
+        PATH,
+        f"Patient {patient.number}",
+        name=name,
+        number=patient.number,
+        before=numbers[at - 1],
+        after=numbers[(at + 1) % len(numbers)],
+        n=len(numbers),
+        arms=result.arms,
+        rows=rows,
+        drawn=[bench.figures.draw(plate) for plate in plates],
+        same=SameAs(
+            "",
+            f"immunostat patient {_shown(bench, name)} {patient.number}",
+            "import immunostat as im\n\n"
+            f"result = im.open_result({_shown(bench, name)!r})\n"
+            f"result.patient({patient.number})\n",
+        ),
+    )
+
+
+def _outcome(value: float, is_share: bool) -> str:
+    if value != value:
+        return words.NO_VALUE
+    return ("yes" if value else "no") if is_share else words.number(value)
 
 
 def file(bench: Workbench, name: str, inside: str) -> Path:
@@ -102,7 +166,7 @@ def file(bench: Workbench, name: str, inside: str) -> Path:
     InputError
         There is none of that name that may be read.
     """
-    folder = _path(bench, name).resolve()
+    folder = path(bench, name).resolve()
     found = (folder / inside).resolve()
     if not found.is_relative_to(folder) or found.suffix not in ENDINGS or not found.is_file():
         raise UnknownNameError(f"result '{name}' has no file '{inside}'")
@@ -117,7 +181,7 @@ def packed(bench: Workbench, name: str) -> bytes:
     InputError
         It is too large.
     """
-    folder = _path(bench, name)
+    folder = path(bench, name)
     files = [own for own in sorted(folder.rglob("*")) if own.is_file() and not own.is_symlink()]
     size = sum(own.stat().st_size for own in files)
     if size > MOST_PACKED:
@@ -131,12 +195,17 @@ def packed(bench: Workbench, name: str) -> bytes:
     return buffer.getvalue()
 
 
-def _path(bench: Workbench, name: str) -> Path:
+def path(bench: Workbench, name: str) -> Path:
     """The folder of a name in the folder of results, and nowhere else."""
     known = [own.name for own in _folders(bench.results)]
     if not _NAME.fullmatch(name) or name not in known:
         raise UnknownNameError(f"there is no result '{name}'", remedy=near_matches(name, known))
     return bench.results / name
+
+
+def names(bench: Workbench) -> list[str]:
+    """Names of all result folders, the newest first."""
+    return [folder.name for folder in _folders(bench.results)]
 
 
 def _shown(bench: Workbench, name: str) -> str:
@@ -190,9 +259,7 @@ class Comparison:
 
 def _compared(bench: Workbench, first: str, other: str) -> Comparison:
     """What differs in the question and in the answer."""
-    compared = compare_results(
-        open_result(_path(bench, first)), open_result(_path(bench, other))
-    )
+    compared = compare_results(open_result(path(bench, first)), open_result(path(bench, other)))
     table = compared.endpoints.assign(result=other)
     last = table[table["time_day"] == table["time_day"].max()]
     last = last[~last["endpoint"].astype(str).str.endswith(" concentration")]
@@ -225,5 +292,3 @@ def _cells(table: pd.DataFrame) -> tuple[list[str], list[list[list[str]]]]:
     """Columns, and rows of cells of lines."""
     rows = [[str(cell).split("\n") for cell in row] for row in table.itertuples(index=False)]
     return [str(name) for name in table.columns], rows
-
-
