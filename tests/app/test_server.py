@@ -77,7 +77,9 @@ def test_a_page_of_the_library_names_sources_and_evidence(app: Any) -> None:
 
 
 def test_what_stands_in_an_address_is_not_run(app: Any) -> None:
-    _, _, body = asked(app, "/explore/?a=%3Cscript%3Ealert(1)%3C/script%3E&situation=rheumatoid-arthritis")
+    _, _, body = asked(
+        app, "/explore/?a=%3Cscript%3Ealert(1)%3C/script%3E&situation=rheumatoid-arthritis"
+    )
     assert "<script>alert" not in body
     _, _, body = asked(app, "/results/?compare=%3Cb%3E&compare=%3Ci%3E")
     assert "<b>" not in body.split("<main")[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Awaitable, Callable
@@ -16,9 +17,10 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from immunostat.app import frame
+from immunostat.app import explore_state, frame
 from immunostat.app.frame import HERE
 from immunostat.app.guard import Guard
+from immunostat.app.limits import EXPLORE
 from immunostat.app.live import Page
 from immunostat.app.screens import balance, explore, library, patient, results, trial
 from immunostat.app.workbench import Workbench
@@ -149,15 +151,17 @@ def _live(
 
 
 def warm(bench: Workbench) -> threading.Thread:
-    """Read the cards and import what is slow, while the first page is on its way."""
+    """Read the cards, and compute what the first page shows while it is on its way."""
 
     def read() -> None:
-        import altair  # noqa: F401
         import vl_convert
 
         bench.index.drugs  # noqa: B018
-        bench.index.situations  # noqa: B018
         vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, allowed_base_urls=[])
+        with contextlib.suppress(ImmunostatError):
+            state = explore_state.read("", bench.index)
+            study, _ = explore.study_of(bench, state)
+            bench.explored(state.query, study, EXPLORE, lambda *_: None)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()

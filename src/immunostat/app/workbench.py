@@ -78,6 +78,8 @@ class Workbench:
         def make() -> Explored:
             progress(0, 0, "waiting for another page")
             with self._one_at_a_time:
+                if key in self._answers:  # made while this one waited
+                    return self._answers.get(key, make)
                 progress(0, 0, "joining the model")
                 plan = self._explorer.plan(study)
                 limits.check_states(len(plan.assembly.system.states))
