@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from immunostat.catalog.calibrations import resolved
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.report import figures
 from immunostat.study.result import Result
@@ -171,7 +170,7 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "rheumatoid-arthritis` ([how](../how-to/calibrate-a-situation.md)):",
         results.compared_table(training[training["endpoint"].isin(COVERED)]),
         "What the search may change, and what it found:",
-        _fitted(),
+        cards.fitted(SITUATION),
         "Kinetics, affinities and the immune core are not touched by the fit. They come from their "
         "own publications, or are assumed with a reason. Reproducing training arms tests nothing; "
         "the next section does.",
@@ -213,22 +212,6 @@ def arthritis(simulation: Simulation, result: Result) -> str:
             _entry(),
         ),
     )
-
-
-def _fitted() -> str:
-    """The numbers that the calibration searches, as the card holds them."""
-    catalog = packaged_catalog()
-    searched = resolved(catalog, catalog.calibration(SITUATION)).fitted
-    found: dict[str, list[str]] = {}
-    for fitted in searched:
-        moved = fitted.moved[0]
-        same = f", and {len(fitted.moved) - 1} like it" if len(fitted.moved) > 1 else ""
-        row = found.setdefault(f"`{moved.shown}`{same}", ["", ""])
-        row[fitted.is_spread] = (
-            cards.spread(moved.card) if fitted.is_spread else number(moved.card.value, 4)
-        )
-    lines = [(name, *row) for name, row in found.items()]
-    return table(("parameter", "value", "between patients"), lines)
 
 
 def _placebo(result: Result) -> str:
