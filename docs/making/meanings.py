@@ -297,6 +297,9 @@ MEANINGS = {
     "CalibrationCard.fitted": "numbers that may move, by a label",
     "search": "how long is searched",
     "TrainingArmCard.results": "which of its printed results are followed",
+    "TrainingResultCard.measure": "of a printed comparison with `versus`; the arm alone if left "
+    "out",
+    "TrainingResultCard.versus": "the other arm of the comparison, a training arm too",
     "TrainingResultCard.scale": "where a miss is measured; if left out: points for a share, linear "
     "for a mean, log for a median or a rate",
     "TrainingResultCard.sd": "standard error on that scale; from the printed result if left out",
