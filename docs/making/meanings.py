@@ -151,7 +151,7 @@ MEANINGS = {
     "the three is given",
     "duration": "how long the untreated model is integrated",
     "anchors": "parameter to the output whose level at entry it takes",
-    "scaled": "one output made equal to a covariate by a factor",
+    "scaled": "outputs made equal to a covariate by a factor, with all `states` proportional to it",
     "ScaledCard.parameter": "the factor",
     "ScaledCard.covariate": "value that the output is to have",
     "plausible": "ranges of the untreated patient at entry",
