@@ -138,6 +138,8 @@ MEANINGS = {
     "[Build a population](../how-to/build-a-population.md#who-may-enter)",
     "baseline": "published baseline table, to which prevalence weights bring those who enter",
     "BaselineCard.of": "a covariate or a component",
+    "like": "another population, of which this card says only what differs: covariates one by one, "
+    "other keys as a whole",
     "BaselineCard.mean": "mean, or share of yes",
     "BaselineCard.sd": "standard deviation; none for a share",
     "steady_state": "the untreated patient is a steady state",
