@@ -29,7 +29,7 @@ from immunostat.study.assemble import hooks_of
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import doses_of
 from immunostat.study.goals import VALUE, Goal, errors, goals_of, why_left_out, why_not_judged
-from immunostat.study.plan import Plan, prepare
+from immunostat.study.plan import Plan, prepare, with_grid
 from immunostat.study.published_comparisons import comparisons_of, predicted_comparison, row_at
 from immunostat.study.published_values import (
     Value,
@@ -55,6 +55,9 @@ Progress = Callable[[int, int, str], None]
 PATIENTS = 1000
 
 PLACEBO = "placebo"
+
+#: Most times besides visits at which hazards are looked at.
+HAZARD_POINTS = 200
 
 #: Columns of `Validation.table`.
 COLUMNS = (
@@ -392,8 +395,11 @@ def plan_of(
         catalog,
     )
     plan = prepare(study, catalog)
-    # Between visits nothing is looked at, but for hazards.
-    return plan if situation.events else replace(plan, times=np.array(study.visits_day))
+    times = np.array(study.visits_day)
+    if situation.events:  # hazards are followed between visits too
+        step = max(situation.sample_every_day, study.duration_day / HAZARD_POINTS)
+        times = with_grid(times, step)
+    return replace(plan, times=times)
 
 
 @dataclass
