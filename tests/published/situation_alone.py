@@ -16,7 +16,6 @@ from immunostat.engine.solution import Trajectories
 from immunostat.engine.solve import solve
 from immunostat.study.assemble import Assembly, assemble
 
-
 #: What the tests read. The same for all of them, so that each system is compiled once.
 OUTPUTS = {
     "bacterial-infection": (

@@ -1,4 +1,4 @@
-"""The bacterial infection: laws of Reynolds 2006 and Li 2002, its course, and what drugs do to it."""
+"""Bacterial infection: laws of Reynolds 2006 and Li 2002, its course, what drugs do to it."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_bacteria_fall_or_rise_by_the_second_order_law_of_li() -> None:
 
 
 def test_the_critical_count_of_neutrophils_is_near_half_of_1e9_per_litre() -> None:
-    # Staphylococcus epidermidis of Li 2002 (virulence 1): critical in suspension 0.3 to 0.4, clinic 0.5. Counts of
-    # the blood in a row of patients; whose bacteria are more after two days than the inoculum was?
+    # S. epidermidis of Li 2002 (virulence 1): critical in suspension 0.3 to 0.4, in the clinic 0.5.
+    # Whose bacteria are more after two days than the inoculum was?
     counts = np.array([0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 2.0, 4.5])
     found = course(NAME, [2.0], core_neutrophils_entry=counts, disease_virulence=1.0)
     grows = found["disease_bacteria"][:, 0] > 3.0

@@ -1,4 +1,4 @@
-"""Latent tuberculosis: laws of the hold, its published rate, and that what helps in arthritis harms here."""
+"""Latent tuberculosis: laws of the hold, its rate, and harm by what helps in arthritis."""
 
 from __future__ import annotations
 
