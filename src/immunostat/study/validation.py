@@ -174,7 +174,7 @@ def validate(
             elif compared or arm.name in _named_in_comparisons(trial, card):
                 kept = arm.model_copy(update={"results": tuple(compared)})
                 regimens = regimens_of(catalog, trial.situation, arm)
-                group.add(trial, kept, regimens, horizon_of(card, kept))
+                group.add(trial, kept, regimens, last_day_of(trial, kept, card))
     rows: list[dict[str, Any]] = []
     n_failed, done = 0, 0
     total = sum(len(group.arms) for group in groups.values())
@@ -194,6 +194,16 @@ def validate(
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     left_out = pd.DataFrame(skipped, columns=list(SKIPPED))
     return Validation(card.name, table, left_out, goals, n_patients, seed, n_failed)
+
+
+def last_day_of(trial: TrialCard, arm: TrialArmCard, situation: SituationCard) -> float:
+    """Until when the doses of an arm matter to what is printed of it or compared with it, day."""
+    compared = [
+        day_of(own)
+        for own in trial.comparisons
+        if own.endpoint in situation.endpoints and arm.name in (own.arm, own.versus)
+    ]
+    return max([horizon_of(situation, arm), *compared])
 
 
 def _named_in_comparisons(trial: TrialCard, situation: SituationCard) -> set[str]:
