@@ -110,7 +110,7 @@ def check_endpoints(
         if name in endpoints:
             raise ValueError(f"events.{name}: there is an endpoint of that name; rename one")
     for name, card in endpoints.items():
-        wanted = [*card.inputs.values(), *([card.component] * bool(card.component))]
+        wanted = [*card.inputs.values(), *([card.component] if card.component else [])]
         for component in wanted:
             if component not in components:
                 raise ValueError(
@@ -118,7 +118,7 @@ def check_endpoints(
                     + near_matches(component, components)
                 )
         of = card.of
-        if of is not None and of not in endpoints:
+        if of and of not in endpoints:
             raise ValueError(f"endpoints.{name}: no endpoint '{of}'; {near_matches(of, endpoints)}")
         for event in card.events:
             known = {**events, **endpoints}
