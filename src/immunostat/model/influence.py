@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from immunostat.model.expressions import free_names
 from immunostat.model.system import OdeSystem
@@ -39,3 +40,19 @@ def reads(system: OdeSystem) -> dict[str, frozenset[str]]:
 def readers(name: str, of: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
     """Everything that depends on `name` by its own formula, sorted; see `reads`."""
     return tuple(sorted(other for other, read in of.items() if name in read))
+
+
+def cut_at(system: OdeSystem, names: Collection[str]) -> OdeSystem:
+    """The system with some assignments as states of their own, whose "rate" is their formula.
+
+    What depends on such an assignment then reads it, and not what it is made of. For looking at
+    formulas; it is not to be solved.
+    """
+    cut = [(name, formula) for name, formula in system.assignments if name in names]
+    return replace(
+        system,
+        states=(*system.states, *(name for name, _ in cut)),
+        initial=(*system.initial, *(formula for _, formula in cut)),
+        rates=(*system.rates, *(formula for _, formula in cut)),
+        assignments=tuple(own for own in system.assignments if own[0] not in names),
+    )
