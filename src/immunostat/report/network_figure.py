@@ -100,8 +100,8 @@ def network_svg(network: Network) -> str:
 
 def drawn_network(network: Network) -> Network:
     """The part of a network that a picture of it shows."""
-    if not any(node.kind == DRUG for node in network.nodes):
-        network = without(network, HOOK)
+    has_drug = any(node.kind == DRUG for node in network.nodes)
+    network = without(network, "" if has_drug else HOOK)
     return merged(network.contracted()).contracted()
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from immunostat.report import style, words
 from immunostat.report.effects import is_ratio
 from immunostat.study.goals import VALUE, Goal
+from immunostat.study.published_values import factor_to
 from immunostat.study.validation import Validation
 
 #: Colors of a result by what it was used for.
@@ -95,7 +96,7 @@ class Subject:
             return [0, 25, 50, 75, 100]
         if not self.is_ratio:
             return None
-        marks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+        marks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50]
         return [mark for mark in marks if self.domain[0] <= mark <= self.domain[1]]
 
     @property
@@ -135,7 +136,9 @@ def subjects(validation: Validation) -> list[Subject]:
             title, unit = "responders", "percent of patients"
         else:
             title = words.label(goal.name.split(" at week")[0])
-            unit = "" if rows["unit"].iloc[0] == "1" else str(rows["unit"].iloc[0])
+            first = str(rows["unit"].iloc[0]) if goal.is_relative else goal.unit
+            rows = _in_unit(rows, first)
+            unit = "" if first == "1" else words.shown_unit(first)
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") if found else ""
         found.append(Subject(name, title, unit, rows, goal))
     shares = _shares(table)
@@ -161,7 +164,7 @@ def agreement(validation: Validation, subject: Subject | None = None) -> style.F
     )
     groups = _ordered(data)
     columns = min(3, len(groups))
-    size = (style.WIDE - 40) // columns - 34
+    size = min((style.WIDE - 40) // columns - 34, 320)
     panels = [_scatter(data[data["group"] == name], name, own, size) for name in groups]
     lines = [alt.hconcat(*panels[i : i + columns]) for i in range(0, len(panels), columns)]
     figure = alt.vconcat(*lines, spacing=14)
@@ -171,7 +174,7 @@ def agreement(validation: Validation, subject: Subject | None = None) -> style.F
     )
     return style.finish(
         figure,
-        f"Predicted against published {own.title}",
+        f"Predicted against published {words.inner(own.title)}",
         f"{unit}by target of the drug; {dot}{own.goal_words}. {NOT_JUDGED}",
     )
 
@@ -328,6 +331,16 @@ def _color(with_published: bool = False) -> alt.Color:
 
 def _scale(colors: dict[str, str]) -> alt.Scale:
     return alt.Scale(domain=list(colors), range=list(colors.values()))
+
+
+def _in_unit(rows: pd.DataFrame, unit: str) -> pd.DataFrame:
+    """Rows with every number in one unit, where it can be."""
+    rows = rows.copy()
+    factors = [factor_to(str(own), unit) or 1.0 for own in rows["unit"]]
+    for side in ("observed", "predicted"):
+        for end in ("", "_low", "_high"):
+            rows[f"{side}{end}"] = rows[f"{side}{end}"].astype(float) * factors
+    return rows
 
 
 def _shares(table: pd.DataFrame) -> pd.DataFrame:

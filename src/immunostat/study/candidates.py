@@ -24,7 +24,6 @@ from immunostat.population.sample import (
 from immunostat.population.sampling import Sampler, sampler_of
 from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly
 from immunostat.study.recruitment import Cohort, Recruitment, columns_of
-from immunostat.study.untreated import untreated_levels
 from immunostat.therapy.drug import Drug
 
 
@@ -149,7 +148,7 @@ def candidates_with(
         values[situation.trial_switch] = 1.0
 
     untreated, card = assembly.untreated, situation.untreated
-    rest = untreated_levels(
+    rest = recruitment.at_rest(
         untreated,
         parameter_table(untreated.system, values, len(numbers)),
         recruitment.tolerance,
@@ -157,11 +156,12 @@ def candidates_with(
     )
     for parameter, output in card.anchors.items():
         values[parameter] = rest[output]
-    if card.scaled is not None:
-        scaled = card.scaled
-        wanted = columns[scaled.covariate]
-        values[scaled.parameter] = rest[scaled.parameter] * wanted / rest[scaled.output]
-        rest[scaled.output] = wanted
+    for scaled in card.scaled:
+        ratio = columns[scaled.covariate] / rest[scaled.output]
+        values[scaled.parameter] = rest[scaled.parameter] * ratio
+        for state in scaled.states:
+            rest[state] = rest[state] * ratio
+        rest[scaled.output] = columns[scaled.covariate]
 
     system = assembly.system
     parameters = parameter_table(system, values, len(numbers))

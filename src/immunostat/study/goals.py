@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from immunostat.catalog.cards import TrialArmCard, TrialCard, TrialResultCard
+from immunostat.study.published_values import factor_to
 
 #: The measure of a result of one arm.
 VALUE = "value"
@@ -59,10 +60,16 @@ class Goal:
 
     def off(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Predicted minus published, in `unit`. Shape (row,)."""
-        off = rows["difference"].to_numpy(np.float64)
+        return rows["difference"].to_numpy(np.float64) * self.scale(rows)
+
+    def scale(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """What differences in the unit of a row are multiplied with to be in `unit`."""
         if self.is_relative:
-            off = 100.0 * off / rows["observed"].to_numpy(np.float64)
-        return off
+            return np.asarray(100.0 / rows["observed"].to_numpy(np.float64))
+        if "unit" not in rows:
+            return np.ones(len(rows))
+        factors = [factor_to(str(unit), self.unit) for unit in rows["unit"]]
+        return np.array([1.0 if factor is None else factor for factor in factors])
 
 
 #: Goals by situation. They were set before anything was predicted; none is a measurement.
@@ -239,7 +246,5 @@ def _by_chance(goal: Goal, rows: pd.DataFrame) -> float:
         (rows[f"{side}_high"] - rows[f"{side}_low"]).to_numpy(np.float64) / (2 * 1.959963984540054)
         for side in ("observed", "predicted")
     ]
-    error = np.hypot(*widths)
-    if goal.is_relative:
-        error = 100.0 * error / rows["observed"].to_numpy(np.float64)
+    error = np.hypot(*widths) * goal.scale(rows)
     return float(np.mean(error) * math.sqrt(2 / math.pi))
