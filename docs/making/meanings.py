@@ -119,7 +119,8 @@ MEANINGS = {
     "fragment": "Antimony file in the catalog folder",
     "module": "module of that file",
     "CoreCard.ports": "names that come from outside: antigen and hooks",
-    "SituationCard.ports": "signals of the core, `core.NAME`, in the order of the module's ports",
+    "SituationCard.ports": "in the order of the module's ports: `core.NAME`, a signal of the core "
+    "that the module reads, or the bare name of a port of the core that the module drives",
     "CoreCard.functions": "lines of the immune activity profile",
     "engagement": "target engagement, 0 to 1, by target",
     "profile_threshold": "relative change below which a part of the profile is called unchanged",
@@ -139,13 +140,19 @@ MEANINGS = {
     "BaselineCard.of": "a covariate or a component",
     "BaselineCard.mean": "mean, or share of yes",
     "BaselineCard.sd": "standard deviation; none for a share",
-    "steady_state": "how the untreated disease is found",
-    "duration": "how long the core is integrated alone",
-    "anchors": "parameter to the output whose resting level it takes",
+    "steady_state": "the untreated patient is a steady state",
+    "SteadyStateCard.of": "`core`: the core comes to rest while states of the situation are held "
+    "where they start; `all`: both come to rest together",
+    "run_in": "the untreated patient is where the equations have led some time after their start "
+    "values",
+    "entry_state": "the untreated patient has the start values of the equations, as when none of "
+    "the three is given",
+    "duration": "how long the untreated model is integrated",
+    "anchors": "parameter to the output whose level at entry it takes",
     "scaled": "one output made equal to a covariate by a factor",
     "ScaledCard.parameter": "the factor",
     "ScaledCard.covariate": "value that the output is to have",
-    "plausible": "ranges at the untreated steady state",
+    "plausible": "ranges of the untreated patient at entry",
     "minimum": "at least",
     "maximum": "at most",
     "from_covariates": "parameter of the joined model to the covariate that it is",

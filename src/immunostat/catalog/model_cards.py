@@ -100,14 +100,31 @@ class ReadoutRangeCard(FactKeys):
         return self
 
 
-class SteadyStateCard(Card):
-    """How the untreated disease is found and what is read from it."""
+class UntreatedCard(Card):
+    """What is read from the untreated patient at the time of entry, and what he must be like."""
 
-    duration: FactCard
     anchors: dict[Name, Name] = Field(default_factory=dict)
     scaled: ScaledCard | None = None
     plausible: tuple[PlausibleCard, ...] = ()
     readouts: tuple[ReadoutRangeCard, ...] = ()
+
+
+class SteadyStateCard(UntreatedCard):
+    """The untreated disease is a steady state: of the core, or of core and situation together."""
+
+    #: ``core``: the states of the situation are held where they start while the core comes to rest.
+    of: Literal["core", "all"] = "core"
+    duration: FactCard
+
+
+class RunInCard(UntreatedCard):
+    """The untreated disease runs for some time from the start values of the equations."""
+
+    duration: FactCard
+
+
+class EntryStateCard(UntreatedCard):
+    """The patient enters with the start values of the equations themselves."""
 
 
 class ParameterCorrelationCard(FactKeys):
@@ -159,7 +176,10 @@ class SituationCard(Card):
     trial_states: tuple[Name, ...] = ()
     #: Parameters that belong to a patient in one trial and not to the patient.
     trial_parameters: tuple[Name, ...] = ()
-    steady_state: SteadyStateCard
+    #: How the untreated patient is found: one of these three, or the start values if none is given.
+    steady_state: SteadyStateCard | None = None
+    run_in: RunInCard | None = None
+    entry_state: EntryStateCard | None = None
     from_covariates: dict[Name, Name] = Field(default_factory=dict)
     parameters: dict[Name, ModelParameterCard]
     parameter_correlations: tuple[ParameterCorrelationCard, ...] = ()
@@ -168,13 +188,54 @@ class SituationCard(Card):
     main_endpoint: str
     course: str
 
+    @property
+    def untreated(self) -> UntreatedCard:
+        """What is read from the untreated patient, however he is found."""
+        return self.steady_state or self.run_in or self.entry_state or EntryStateCard()
+
+    @property
+    def untreated_key(self) -> str:
+        """Key of the card under which `untreated` stands."""
+        keys = ("steady_state", "run_in")
+        return next((key for key in keys if getattr(self, key) is not None), "entry_state")
+
+    @property
+    def drives(self) -> tuple[str, ...]:
+        """Ports of the core that a variable of the module drives."""
+        return tuple(port for port in self.ports if "." not in port)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the untreated disease stays as it is, so that a treatment may come before."""
+        return self.steady_state is not None and (self.steady_state.of == "all" or not self.drives)
+
+    @model_validator(mode="after")
+    def _is_one_start(self) -> Self:
+        keys = ("steady_state", "run_in", "entry_state")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"'{given[0]}' and '{given[1]}' both say how the untreated patient is found; "
+                "give one"
+            )
+        for port in self.ports:
+            if "." in port and not port.startswith("core."):
+                raise ValueError(
+                    f"ports: '{port}' is no signal of the core; write 'core.NAME' for a signal "
+                    "that the module reads, and the bare name of a port that it drives"
+                )
+        twice = [port for port in self.drives if self.drives.count(port) > 1]
+        if twice:
+            raise ValueError(f"ports: '{twice[0]}' is driven twice")
+        return self
+
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for range_ in self.steady_state.readouts:
+        for range_ in self.untreated.readouts:
             if range_.component not in self.components:
                 remedy = near_matches(range_.component, self.components)
                 raise ValueError(
-                    f"steady_state.readouts: no component '{range_.component}'; {remedy}"
+                    f"{self.untreated_key}.readouts: no component '{range_.component}'; {remedy}"
                 )
         for name in self.trial_parameters:
             if name not in self.parameters:

@@ -212,12 +212,15 @@ def _leaving(
 def _ratios(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
     """Activity of each part of the immune response under an arm over that without it.
 
-    Of time averages from the middle of the study on, when treatment has had time to work.
+    Both courses are of the same patient, so that a disease that grows or passes is the same in
+    both. Where it rests without treatment, time averages are from the middle of the study on,
+    when treatment has had time to work; where it does not, over the whole study, since the middle
+    may be past the illness.
     """
     plan = simulation.plan
     if arm == plan.reference:
         return {}
-    late = plan.times >= plan.study.duration_day / 2
+    late = plan.times >= (plan.study.duration_day / 2 if plan.situation.rests else 0.0)
     found = {}
     for name, function in plan.core.functions.items():
         treated, without = (

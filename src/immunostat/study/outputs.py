@@ -98,7 +98,7 @@ def _all(
             )
     for function in core.functions.values():
         yield Output(function.output, function.title, "relative to health", "course")
-    for card in situation.steady_state.plausible:
+    for card in situation.untreated.plausible:
         yield Output(card.output, card.output, "1", "course")
     for effect in side_effects:
         for driver in effect.drivers:

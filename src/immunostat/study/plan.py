@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from immunostat.base.errors import InputError
+from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
@@ -128,6 +128,7 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
     population = catalog.population(study.population.name)
     if study.population.prior is not None:
         study.population.prior.check(situation)
+    check_covariates(situation, population, catalog)
     in_start = drugs_in_start(study, population)
     drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
     assembly = assemble(catalog, situation, drugs)
@@ -148,6 +149,29 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
         sample_times(study),
         stored=_stored(study, catalog),
     )
+
+
+def check_covariates(
+    situation: SituationCard, population: PopulationCard, catalog: Catalog
+) -> None:
+    """Refuse a population that lacks a covariate which the situation takes from it.
+
+    Raises
+    ------
+    InputError
+        With file and line of the situation's card.
+    """
+    scaled = situation.untreated.scaled
+    wanted = {f"from_covariates.{name}": own for name, own in situation.from_covariates.items()}
+    wanted |= {f"{situation.untreated_key}.scaled": scaled.covariate} if scaled else {}
+    for path, covariate in wanted.items():
+        if covariate not in population.covariates:
+            raise InputError(
+                f"population '{population.name}' has no covariate '{covariate}', which the "
+                "situation takes from it",
+                catalog.place(f"situations/{situation.name}", path),
+                near_matches(covariate, population.covariates),
+            )
 
 
 def _stored(study: Study, catalog: Catalog) -> StoredPopulation | None:

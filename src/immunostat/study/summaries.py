@@ -203,9 +203,10 @@ def _added(gathered: Gathered, i: int) -> tuple[int, FloatArray | None, Sketch]:
 def activity_profile(gathered: Gathered) -> pd.DataFrame:
     """Each part of the immune response under each arm, relative to the same patient without it.
 
-    The ratio is of time averages from the middle of the study on. Suppressed or stimulated: the
-    median patient changes by more than the core card's threshold; mixed: more than a quarter of
-    the patients each way beyond the threshold.
+    The ratio is of time averages from the middle of the study on; of the whole study where the
+    untreated disease does not rest. Suppressed or stimulated: the median patient changes by more
+    than the core card's threshold; mixed: more than a quarter of the patients each way beyond the
+    threshold.
     """
     plan = gathered.plan
     threshold = plan.core.profile_threshold.value
