@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.cli.app import app
 from immunostat.model.influence import readers, reads
-from immunostat.report.network_figure import network_svg
-from immunostat.study.network import Edge, Network, Node, network_of
+from immunostat.report.network_figure import drawn_network, network_svg
+from immunostat.study.network import Edge, Network, Node, merged, network_of
 
 CATALOG = packaged_catalog()
 RA = "rheumatoid-arthritis"
@@ -61,10 +61,19 @@ def test_a_chain_that_only_passes_on_is_one_arrow() -> None:
     assert {e.sign for e in both.contracted().edges} == {1, -1}
 
 
+def test_parts_of_one_cell_are_one_box_whose_arrows_have_a_sign_where_all_agree() -> None:
+    names = ("core_naive_X", "core_naive_X_tissue", "core_memory_X", "core_y")
+    nodes = tuple(Node(name, "cell or count", name) for name in names)
+    edges = (Edge(names[0], names[1], 1), Edge(names[0], "core_y", 1), Edge(names[2], "core_y", 1))
+    assert merged(Network("x", nodes, edges)).edges == (Edge("X", "y", 1),)
+    other = (*edges, Edge(names[1], "core_y", -1))
+    assert merged(Network("x", nodes, other)).edges == (Edge("X", "y", 0),)
+
+
 def test_the_picture_holds_every_node(network) -> None:
     root = ET.fromstring(network_svg(network))
     shown = {title.text for title in root.iter("{http://www.w3.org/2000/svg}title")}
-    for node in network.contracted().nodes:
+    for node in drawn_network(network).nodes:
         assert f"{node.title} ({node.name})" in shown
     assert network_svg(network) == network_svg(network)
 

@@ -183,7 +183,10 @@ def _network(
         drugs = [drug for drug in plan.drugs if drug.name not in in_start]
     found = network_of(catalog, catalog.situation(situation), drugs)
     effects = {1: "raises", -1: "lowers", 0: "unclear"}
-    rows = [(edge.source, effects[edge.sign], edge.target) for edge in found.edges]
+    rows = [
+        (edge.source, effects[edge.sign] if edge.acts else "nothing here", edge.target)
+        for edge in found.edges
+    ]
     print_table(("source", "effect", "target"), rows, how)
     if output is not None:
         write_network(found, output)

@@ -25,6 +25,8 @@ from immunostat.study.network import (
     Network,
     Node,
     by_kind,
+    merged,
+    without,
 )
 
 #: Colour of an arrow by its sign; readers with any colour vision tell them apart, and by the head.
@@ -63,8 +65,9 @@ def network_svg(network: Network) -> str:
     """The network as SVG text.
 
     Blue arrows raise, orange ones with a bar lower; grey dots stand for a sign that is not clear.
+    Parts of one cell or signal are one box; targets are left out where there is no drug.
     """
-    shown = network.contracted()
+    shown = drawn_network(network)
     columns = _columns(shown)
     places = _places(columns)
     width = 2 * MARGIN + len(columns) * WIDTH + (len(columns) - 1) * GAP
@@ -93,6 +96,13 @@ def network_svg(network: Network) -> str:
     body += [_box(node, places[node.name]) for _, nodes in columns for node in nodes]
     body += [*_legend(height - 18), "</svg>"]
     return "\n".join(body) + "\n"
+
+
+def drawn_network(network: Network) -> Network:
+    """The part of a network that a picture of it shows."""
+    has_drug = any(node.kind == DRUG for node in network.nodes)
+    network = without(network, "" if has_drug else HOOK)
+    return merged(network.contracted()).contracted()
 
 
 def write_network(network: Network, path: Path | str) -> Path:

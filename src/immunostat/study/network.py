@@ -61,11 +61,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """The source acts on the target; sign is +1, -1, or 0 where it is not clear."""
+    """The source acts on the target; sign is +1, -1, or 0 where it is not clear.
+
+    `acts` is false where the formula names the source and yet nothing changes in any patient that
+    was looked at, such as killing by antibody without an antibody.
+    """
 
     source: str
     target: str
     sign: int
+    acts: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,50 @@ class Network:
             edges[source, target] = sign
         own = tuple(Edge(source, target, sign) for (source, target), sign in edges.items())
         return Network(self.title, tuple(kept.values()), own)
+
+
+#: What tells parts of one cell or signal apart: compartment, number and activity, receptor's view.
+_PART = re.compile(
+    r"^(naive|memory|blood)_|_(tissue|blood|number|activation|signal|specific|count|effector|\d+)$"
+)
+
+
+def merged(network: Network) -> Network:
+    """Parts of one cell or signal (naive and memory, tissue and blood, made and seen) as one node.
+
+    They are told by their names. An arrow between two such nodes has a sign where all arrows
+    between their parts agree.
+    """
+    owner: dict[str, str] = {}
+    parts: dict[tuple[str, str], list[Node]] = {}
+    for node in network.nodes:
+        stem = node.name
+        if node.kind in (CELL, SIGNAL):
+            stem = node.name.removeprefix(f"{CORE}_")
+            while _PART.search(stem) and (shorter := _PART.sub("", stem)):
+                stem = shorter
+        owner[node.name] = stem
+        parts.setdefault((node.kind, stem), []).append(node)
+    nodes = []
+    for (kind, stem), own in parts.items():
+        whole = next((n for n in own if n.name in (stem, f"{CORE}_{stem}")), None)
+        title = whole.title if whole else own[0].title if len(own) == 1 else _words(stem)
+        nodes.append(Node(stem, kind, title))
+    signs: dict[tuple[str, str], set[int]] = {}
+    for edge in network.edges:
+        pair = owner[edge.source], owner[edge.target]
+        if pair[0] != pair[1]:
+            signs.setdefault(pair, set()).add(edge.sign)
+    edges = (Edge(*pair, next(iter(s)) if len(s) == 1 else 0) for pair, s in signs.items())
+    return Network(network.title, tuple(nodes), tuple(edges))
+
+
+def without(network: Network, kind: str = "") -> Network:
+    """The network without nodes of a kind, and without arrows that change nothing."""
+    nodes = tuple(node for node in network.nodes if node.kind != kind)
+    left = {node.name for node in nodes}
+    ends = [e for e in network.edges if e.source in left and e.target in left]
+    return Network(network.title, nodes, tuple(e for e in ends if e.acts))
 
 
 def network_of(
@@ -130,7 +179,7 @@ def network_of(
     return Network(
         situation.title,
         tuple(node for node in nodes if node.name in used),
-        tuple(Edge(*pair, sign) for pair, sign in zip(pairs, signs, strict=True)),
+        tuple(Edge(*pair, *sign) for pair, sign in zip(pairs, signs, strict=True)),
     )
 
 
@@ -187,8 +236,8 @@ def _words(name: str) -> str:
 
 def _signs(
     assembly: Assembly, situation: SituationCard, cut: OdeSystem, pairs: Sequence[tuple[str, str]]
-) -> list[int]:
-    """Sign of each pair of source and target."""
+) -> list[tuple[int, bool]]:
+    """Sign of each pair of source and target, and whether anything changes."""
     formulas = dict(zip(cut.states, cut.rates, strict=True))
     targets = list(dict.fromkeys(target for _, target in pairs))
     column = {name: i for i, name in enumerate(targets)}
@@ -209,7 +258,7 @@ def _signs(
             scale = max(1.0, abs(base[column[target]]))
             if np.isfinite(change) and abs(change) > 1e-10 * scale:
                 own.add(int(np.sign(change)))
-    return [own.pop() if len(own) == 1 else 0 for own in found]
+    return [(next(iter(own)) if len(own) == 1 else 0, bool(own)) for own in found]
 
 
 def _points(assembly: Assembly, situation: SituationCard, cut: OdeSystem) -> Iterator[FloatArray]:
