@@ -146,7 +146,7 @@ class Trial:
                 [
                     100
                     * np.nanmean(
-                        evaluate(endpoint_spec(name, situation.endpoints[name], "1"), found)[:, -1]
+                        evaluate(endpoint_spec(name, situation), found)[:, -1]
                     )
                     for name in ENDPOINTS
                 ]

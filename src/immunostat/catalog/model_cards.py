@@ -6,18 +6,25 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from immunostat.base.errors import InputError, near_matches
+from immunostat.base.errors import ImmunostatError, InputError, near_matches
+from immunostat.base.units import convert, days_of
 from immunostat.catalog.cards import (
     Card,
     CovariateCard,
     FactCard,
     FactKeys,
+    MeasureCard,
     Name,
     Number,
     Text,
     UncertainCard,
 )
-from immunostat.outcomes.endpoints import KINDS
+from immunostat.catalog.endpoint_cards import (
+    ComponentCard,
+    EndpointCard,
+    EventCard,
+    check_endpoints,
+)
 from immunostat.trial.conditions import parse_condition
 
 
@@ -134,33 +141,6 @@ class ParameterCorrelationCard(FactKeys):
     correlation: Annotated[Number, Field(ge=-1, le=1)]
 
 
-class ComponentCard(Card):
-    """What a visit records: an output of the model, a factor, and the error between visits."""
-
-    title: Text
-    output: Name
-    unit: str
-    error: FactCard | None = None
-    error_of: Name | None = None
-    factor: FactCard | None = None
-    low: Number
-    high: Number
-    step: Number | None = None
-
-
-class EndpointCard(Card):
-    """An endpoint of a situation: a kind, and what it reads."""
-
-    title: Text
-    kind: Name
-    component: Name | None = None
-    score: Name | None = None
-    level: Number | None = None
-    inputs: dict[Name, Name] = Field(default_factory=dict)
-    statistic: Literal["mean", "median"] = "mean"
-    source: Name | None = None
-
-
 class SituationCard(Card):
     """``situations/NAME.yaml``: a situation of the immune system and what its clinic sees."""
 
@@ -184,6 +164,12 @@ class SituationCard(Card):
     parameters: dict[Name, ModelParameterCard]
     parameter_correlations: tuple[ParameterCorrelationCard, ...] = ()
     components: dict[Name, ComponentCard]
+    #: Events of the disease, drawn from hazards.
+    events: dict[Name, EventCard] = Field(default_factory=dict)
+    #: Time between samples of courses and hazards, besides visits; 3.5 days if not given.
+    sample_every: MeasureCard | None = None
+    #: How often trials look, in words such as 'every 4 weeks'.
+    visits: Text = "every 1 week"
     endpoints: dict[str, EndpointCard]
     main_endpoint: str
     course: str
@@ -247,18 +233,47 @@ class SituationCard(Card):
         for name, component in self.components.items():
             if component.error_of and component.error_of not in self.components:
                 raise ValueError(f"components.{name}: no component '{component.error_of}'")
-        for name, endpoint in self.endpoints.items():
-            if endpoint.kind not in KINDS:
-                remedy = near_matches(endpoint.kind, KINDS)
-                raise ValueError(f"endpoints.{name}: no kind '{endpoint.kind}'; {remedy}")
-            wanted = [*endpoint.inputs.values(), *([endpoint.component] * bool(endpoint.component))]
-            for component_name in wanted:
-                if component_name not in self.components:
-                    raise ValueError(f"endpoints.{name}: no component '{component_name}'")
+        check_endpoints(self.endpoints, self.events, self.components)
+        self.visit_every_day  # noqa: B018 (refuses words that are no time)
+        self.sample_every_day  # noqa: B018
         for name in (self.main_endpoint, self.course):
             if name not in self.endpoints:
                 raise ValueError(f"no endpoint '{name}'")
         return self
+
+    @property
+    def visit_every_day(self) -> float:
+        """Time between visits of a usual trial, day."""
+        words = self.visits.split(None, 1)
+        if len(words) != 2 or words[0] != "every":
+            raise ValueError(f"visits: '{self.visits}' is not understood; write 'every 4 weeks'")
+        try:
+            day = days_of(words[1], what="visits every", example="every 4 weeks")
+        except ImmunostatError as error:
+            raise ValueError(f"visits: {error}") from None
+        if not day > 0:
+            raise ValueError("visits: the time between visits is not above 0")
+        return day
+
+    @property
+    def sample_every_day(self) -> float:
+        """Time between samples of courses, day."""
+        if self.sample_every is None:
+            return SAMPLE_EVERY_DAY
+        try:
+            day = convert(self.sample_every.value, self.sample_every.unit, "day")
+        except ImmunostatError as error:
+            raise ValueError(f"sample_every: {error}") from None
+        if not 0.01 <= day <= SAMPLE_EVERY_DAY:
+            raise ValueError(
+                f"sample_every: {day:g} day is not between 0.01 and {SAMPLE_EVERY_DAY:g} day"
+            )
+        return day
+
+
+#: Days between samples of a course, besides visits and the ends of infusions. Every second one is a
+#: whole week, when most doses of the field are given.
+SAMPLE_EVERY_DAY = 3.5
 
 
 class MomentsCard(Card):

@@ -10,13 +10,18 @@ import numpy as np
 from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.lookup import Catalog
-from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
+from immunostat.catalog.model_cards import (
+    SAMPLE_EVERY_DAY,
+    CoreCard,
+    PopulationCard,
+    SituationCard,
+)
 from immunostat.engine.problem import Tolerance
 from immunostat.model.system import FloatArray
 from immunostat.population.sampling import Sampling
 from immunostat.study.assemble import Assembly, assemble
 from immunostat.study.cohort import Recruitment
-from immunostat.study.outputs import SAMPLE_EVERY_DAY, Output, outputs_of
+from immunostat.study.outputs import Output, outputs_of
 from immunostat.study.stored_population import StoredPopulation, open_population
 from immunostat.study.study import Study
 from immunostat.therapy.drug import Drug
@@ -146,7 +151,7 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
         outputs_of(core, situation, drugs, side_effects, assembly),
         arms if untreated else (*arms, REFERENCE_ARM),
         untreated[0] if untreated else REFERENCE_ARM,
-        sample_times(study),
+        sample_times(study, situation.sample_every_day),
         stored=_stored(study, catalog),
     )
 
@@ -206,7 +211,7 @@ def drugs_in_start(study: Study, population: PopulationCard) -> frozenset[str]:
     return frozenset({drug})
 
 
-def sample_times(study: Study) -> FloatArray:
+def sample_times(study: Study, every_day: float = SAMPLE_EVERY_DAY) -> FloatArray:
     """Times at which outputs are kept: a grid, visits, and the end of every infusion, day."""
     ends = {
         dose.time_day + dose.infusion_day
@@ -215,6 +220,6 @@ def sample_times(study: Study) -> FloatArray:
         for dose in regimen.doses(study.duration_day)
         if dose.infusion_day and dose.time_day + dose.infusion_day < study.duration_day
     }
-    n_steps = int(np.ceil(study.duration_day / SAMPLE_EVERY_DAY))
-    grid = np.minimum(np.arange(n_steps + 1) * SAMPLE_EVERY_DAY, study.duration_day)
+    n_steps = int(np.ceil(study.duration_day / every_day))
+    grid = np.minimum(np.arange(n_steps + 1) * every_day, study.duration_day)
     return np.unique(np.concatenate([grid, study.visits_day, sorted(ends)]))

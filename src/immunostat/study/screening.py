@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from immunostat.base import streams
-from immunostat.catalog.model_cards import ComponentCard
+from immunostat.catalog.endpoint_cards import ComponentCard
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
