@@ -167,7 +167,7 @@ def check_covariates(
         With file and line of the situation's card.
     """
     scaled = situation.untreated.scaled
-    wanted = {f"from_covariates.{name}": own for name, own in situation.from_covariates.items()}
+    wanted = {f"from_covariates.{name}": own for name, (own, _) in situation.taken_from.items()}
     wanted |= {f"{situation.untreated_key}.scaled": scaled.covariate} if scaled else {}
     for path, covariate in wanted.items():
         if covariate not in population.covariates:

@@ -42,7 +42,7 @@ from immunostat.study.published_values import (
 )
 from immunostat.study.simulation import Simulation, disease_course, simulate_cohort
 from immunostat.study.specs import component_units, specs_of
-from immunostat.study.study import make_study
+from immunostat.study.study import MAXIMUM_NAME, make_study
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.regimen import Regimen
@@ -148,7 +148,10 @@ class Group:
             last_day = max((day_of(result) for result in arm.results), default=0.0)
         doses = doses_of(regimens, last_day)
         same = [n for n, own in self.arms.items() if doses_of(own, last_day) == doses]
-        name = same[0] if same else " + ".join(arm.lines) or PLACEBO
+        words = " + ".join(arm.lines) or PLACEBO
+        # Doses of several drugs can be too long for the name of an arm.
+        own_name = words if len(words) <= MAXIMUM_NAME else f"{arm.name} ({trial.name})"
+        name = same[0] if same else own_name
         self.arms.setdefault(name, regimens)
         self.published.append((trial, arm, name))
 
