@@ -80,6 +80,8 @@ class ScaledCard(Card):
     parameter: Name
     output: Name
     covariate: Name
+    #: Other states that are proportional to the parameter and are scaled with it.
+    states: tuple[Name, ...] = ()
 
 
 class PlausibleCard(Card):
@@ -111,7 +113,7 @@ class UntreatedCard(Card):
     """What is read from the untreated patient at the time of entry, and what he must be like."""
 
     anchors: dict[Name, Name] = Field(default_factory=dict)
-    scaled: ScaledCard | None = None
+    scaled: tuple[ScaledCard, ...] = ()
     plausible: tuple[PlausibleCard, ...] = ()
     readouts: tuple[ReadoutRangeCard, ...] = ()
 

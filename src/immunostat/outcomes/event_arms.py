@@ -185,8 +185,9 @@ def risk_ratio(
 
     Source
     ------
-    Shares and their standard errors: `event_summary.incidence_curve`, from the width of its log
-    minus log interval; the interval of the ratio is symmetric on the log scale (delta method).
+    Shares: `event_summary.incidence_curve`; their variance by Greenwood or, where deaths compete,
+    from the width of the interval of Aalen and Johansen. The interval of the ratio is symmetric on
+    the log scale (delta method).
     """
     (a, error_a), (b, error_b) = (_share(own, day, start_day, confidence) for own in (times, other))
     n = len(times.first_day) + len(other.first_day)
@@ -219,11 +220,12 @@ def _share(
     durations = times.durations(start_day)
     if not np.any(durations > 0):
         return math.nan, math.nan
+    if not np.any(times.causes == 2):
+        share, variance = survival.incidence_variance(durations, times.is_event, day + 1e-6)
+        return share, math.sqrt(variance)
     curve = incidence_curve(times, start_day, confidence)
     place = max(int(np.searchsorted(curve.times, day + 1e-6, side="right")) - 1, 0)
     share, low, high = (float(x[place]) for x in (curve.estimate, curve.low, curve.high))
-    if day > float(durations.max()) + 1e-6 and share < 1 and not np.any(times.causes == 2):
-        return math.nan, math.nan
     if not (0 < share < 1 and high > low > 0):
         return share, 0.0
     # log(-log) of the ends are symmetric about that of the share.

@@ -96,7 +96,7 @@ class Subject:
             return [0, 25, 50, 75, 100]
         if not self.is_ratio:
             return None
-        marks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+        marks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50]
         return [mark for mark in marks if self.domain[0] <= mark <= self.domain[1]]
 
     @property
@@ -164,7 +164,7 @@ def agreement(validation: Validation, subject: Subject | None = None) -> style.F
     )
     groups = _ordered(data)
     columns = min(3, len(groups))
-    size = (style.WIDE - 40) // columns - 34
+    size = min((style.WIDE - 40) // columns - 34, 320)
     panels = [_scatter(data[data["group"] == name], name, own, size) for name in groups]
     lines = [alt.hconcat(*panels[i : i + columns]) for i in range(0, len(panels), columns)]
     figure = alt.vconcat(*lines, spacing=14)
@@ -174,7 +174,7 @@ def agreement(validation: Validation, subject: Subject | None = None) -> style.F
     )
     return style.finish(
         figure,
-        f"Predicted against published {own.title}",
+        f"Predicted against published {words.inner(own.title)}",
         f"{unit}by target of the drug; {dot}{own.goal_words}. {NOT_JUDGED}",
     )
 

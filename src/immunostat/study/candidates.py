@@ -157,11 +157,12 @@ def candidates_with(
     )
     for parameter, output in card.anchors.items():
         values[parameter] = rest[output]
-    if card.scaled is not None:
-        scaled = card.scaled
-        wanted = columns[scaled.covariate]
-        values[scaled.parameter] = rest[scaled.parameter] * wanted / rest[scaled.output]
-        rest[scaled.output] = wanted
+    for scaled in card.scaled:
+        ratio = columns[scaled.covariate] / rest[scaled.output]
+        values[scaled.parameter] = rest[scaled.parameter] * ratio
+        for state in scaled.states:
+            rest[state] = rest[state] * ratio
+        rest[scaled.output] = columns[scaled.covariate]
 
     system = assembly.system
     parameters = parameter_table(system, values, len(numbers))

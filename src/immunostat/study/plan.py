@@ -166,9 +166,9 @@ def check_covariates(
     InputError
         With file and line of the situation's card.
     """
-    scaled = situation.untreated.scaled
+    key = f"{situation.untreated_key}.scaled"
     wanted = {f"from_covariates.{name}": own for name, (own, _) in situation.taken_from.items()}
-    wanted |= {f"{situation.untreated_key}.scaled": scaled.covariate} if scaled else {}
+    wanted |= {f"{key}.{i}": own.covariate for i, own in enumerate(situation.untreated.scaled)}
     for path, covariate in wanted.items():
         if covariate not in population.covariates:
             raise InputError(

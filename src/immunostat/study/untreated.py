@@ -142,10 +142,10 @@ def check_untreated(
             refuse(parameter, f"{key}.anchors", system.parameters, "is no parameter")
         if output not in untreated.system.names:
             refuse(output, f"{key}.anchors.{parameter}", untreated.system.names)
-    if own.scaled is not None:
-        for name in (own.scaled.parameter, own.scaled.output):
+    for i, scaled in enumerate(own.scaled):
+        for name in (scaled.parameter, scaled.output, *scaled.states):
             if name not in untreated.system.names:
-                refuse(name, f"{key}.scaled", untreated.system.names)
+                refuse(name, f"{key}.scaled.{i}", untreated.system.names)
     for i, range_ in enumerate(own.plausible):
         if range_.output not in system.names:
             refuse(range_.output, f"{key}.plausible.{i}", system.names)
@@ -168,16 +168,19 @@ def _refuse_feedback(catalog: Catalog, situation: SituationCard, untreated: Untr
                 catalog.place(card, f"{key}.anchors.{parameter}"),
                 f"name {acts_on[0]} under 'trial_states', so that it begins at entry",
             )
-    if own.scaled is None:
-        return
-    for name in (own.scaled.parameter, own.scaled.output):
-        others = [n for n in readers(name, read) if n in taken and n != own.scaled.output]
-        if others:
-            raise InputError(
-                f"'{name}' is scaled at entry, and acts on '{others[0]}' before",
-                catalog.place(card, f"{key}.scaled"),
-                "scale an output that nothing else depends on",
-            )
+    for i, scaled in enumerate(own.scaled):
+        if scaled.states:
+            # Its author names what is proportional; who reads only a ratio is not moved.
+            continue
+        for name in (scaled.parameter, scaled.output):
+            others = [n for n in readers(name, read) if n in taken and n != scaled.output]
+            if others:
+                raise InputError(
+                    f"'{name}' is scaled at entry, and acts on '{others[0]}' before",
+                    catalog.place(card, f"{key}.scaled.{i}"),
+                    "scale an output that nothing else depends on, or name the states that are "
+                    "proportional to the parameter under 'states'",
+                )
 
 
 def untreated_levels(

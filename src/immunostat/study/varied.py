@@ -179,7 +179,7 @@ def _facts(catalog: Catalog, plan: Plan) -> Iterator[tuple[str, str, str, FactCa
 def _set_by_patient(situation: SituationCard) -> set[str]:
     """Parameters that take another value in each patient, whatever their card says."""
     steady = situation.untreated
-    scaled = {steady.scaled.parameter} if steady.scaled else set()
+    scaled = {own.parameter for own in steady.scaled}
     return {
         *situation.from_covariates,
         *steady.anchors,
