@@ -8,6 +8,8 @@ from pathlib import Path
 
 from immunostat.base.errors import ImmunostatError, InputError, Place, near_matches
 from immunostat.base.units import convert, to_internal
+from immunostat.catalog.calibration_cards import CalibrationCard
+from immunostat.catalog.calibrations import resolved
 from immunostat.catalog.cards import (
     FactCard,
     FactKeys,
@@ -72,6 +74,8 @@ def check_document(
         from immunostat.catalog.published import published_system
 
         yield from _attempt(partial(published_system, catalog, card))
+    elif isinstance(card, CalibrationCard):
+        yield from _attempt(partial(resolved, catalog, card, document))
     elif isinstance(card, SideEffectCard) and card.background:
         yield from _attempt(
             partial(

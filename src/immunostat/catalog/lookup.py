@@ -22,6 +22,7 @@ from immunostat.base.sources import Source, read_sources
 from immunostat.catalog.reader import Document, read_text, read_yaml, validated
 
 if TYPE_CHECKING:
+    from immunostat.catalog.calibration_cards import CalibrationCard
     from immunostat.catalog.cards import Card, SideEffectCard, TargetCard, TrialCard
     from immunostat.catalog.drug_cards import DrugCard
     from immunostat.catalog.fragments import FragmentCard
@@ -58,6 +59,7 @@ KINDS = (
     Kind("trials", "cards", "TrialCard", "trial"),
     Kind("side_effects", "cards", "SideEffectCard", "side effect"),
     Kind("published", "published_cards", "PublishedModelCard", "published model"),
+    Kind("calibrations", "calibration_cards", "CalibrationCard", "calibration"),
 )
 _KIND = {kind.folder: kind for kind in KINDS}
 
@@ -198,6 +200,10 @@ class Catalog:
         """A model of a publication, that stands beside ours."""
         return cast("PublishedModelCard", self.card("published", name))
 
+    def calibration(self, name: str) -> CalibrationCard:
+        """How numbers of a situation are fitted."""
+        return cast("CalibrationCard", self.card("calibrations", name))
+
     def fragments(self) -> Mapping[str, FragmentCard]:
         """Kinetic fragments by name."""
         from immunostat.catalog.fragments import read_fragments
@@ -238,6 +244,10 @@ class Catalog:
     def published_models(self) -> tuple[str, ...]:
         """Names of all published models."""
         return self.names("published")
+
+    def calibrations(self) -> tuple[str, ...]:
+        """Names of all calibrations."""
+        return self.names("calibrations")
 
     def sources(self) -> dict[str, Source]:
         """All sources by key.
