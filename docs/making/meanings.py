@@ -138,6 +138,8 @@ MEANINGS = {
     "[Build a population](../how-to/build-a-population.md#who-may-enter)",
     "baseline": "published baseline table, to which prevalence weights bring those who enter",
     "BaselineCard.of": "a covariate or a component",
+    "like": "another population, of which this card says only what differs: covariates one by one, "
+    "other keys as a whole",
     "BaselineCard.mean": "mean, or share of yes",
     "BaselineCard.sd": "standard deviation; none for a share",
     "steady_state": "the untreated patient is a steady state",
@@ -299,6 +301,9 @@ MEANINGS = {
     "CalibrationCard.fitted": "numbers that may move, by a label",
     "search": "how long is searched",
     "TrainingArmCard.results": "which of its printed results are followed",
+    "TrainingResultCard.measure": "of a printed comparison with `versus`; the arm alone if left "
+    "out",
+    "TrainingResultCard.versus": "the other arm of the comparison, a training arm too",
     "TrainingResultCard.scale": "where a miss is measured; if left out: points for a share, linear "
     "for a mean, log for a median or a rate",
     "TrainingResultCard.sd": "standard error on that scale; from the printed result if left out",

@@ -181,8 +181,27 @@ class Catalog:
         return cast("SituationCard", self.card("situations", name))
 
     def population(self, name: str) -> PopulationCard:
-        """A population that patients are drawn from."""
-        return cast("PopulationCard", self.card("populations", name))
+        """A population that patients are drawn from.
+
+        A card that is like another comes with all of it.
+
+        Raises
+        ------
+        InputError
+            The card cannot be like the one it names.
+        """
+        card = cast("PopulationCard", self.card("populations", name))
+        if card.like is None:
+            return card
+        other = card.like
+
+        def whole() -> PopulationCard:
+            try:
+                return card.unlike(cast("PopulationCard", self.card("populations", other)))
+            except ValueError as error:
+                raise InputError(str(error), self.place(f"populations/{name}", "like")) from None
+
+        return self._keep("whole populations", card.name, whole)
 
     def special_population(self, name: str) -> SpecialPopulationCard:
         """Patients of any population who meet a condition, such as the elderly."""

@@ -149,9 +149,9 @@ class Group:
         doses = doses_of(regimens, last_day)
         same = [n for n, own in self.arms.items() if doses_of(own, last_day) == doses]
         words = " + ".join(arm.lines) or PLACEBO
-        # Doses of several drugs can be too long for the name of an arm.
-        own_name = words if len(words) <= MAXIMUM_NAME else f"{arm.name} ({trial.name})"
-        name = same[0] if same else own_name
+        if len(words) > MAXIMUM_NAME:  # a titration in many steps
+            words = f"{trial.name}: {arm.name}"
+        name = same[0] if same else words
         self.arms.setdefault(name, regimens)
         self.published.append((trial, arm, name))
 
