@@ -157,7 +157,7 @@ MEANINGS = {
     "plausible": "ranges of the untreated patient at entry",
     "minimum": "at least",
     "maximum": "at most",
-    "from_covariates": "parameter of the joined model to the covariate that it is, or to {covariate, factor}",
+    "from_covariates": "parameter of the joined model to its covariate, or to {covariate, factor}",
     "TimesCovariateCard.covariate": "covariate of the population",
     "TimesCovariateCard.factor": "what the covariate is multiplied with",
     "components": "what a visit records",
