@@ -157,7 +157,9 @@ MEANINGS = {
     "plausible": "ranges of the untreated patient at entry",
     "minimum": "at least",
     "maximum": "at most",
-    "from_covariates": "parameter of the joined model to the covariate that it is",
+    "from_covariates": "parameter of the joined model to its covariate, or to {covariate, factor}",
+    "TimesCovariateCard.covariate": "covariate of the population",
+    "TimesCovariateCard.factor": "what the covariate is multiplied with",
     "components": "what a visit records",
     "SituationCard.events": "what happens to patients by their disease, from hazards of the model",
     "sample_every": "time between samples of courses and hazards, besides visits; 3.5 days if not "

@@ -170,7 +170,7 @@ def check_covariates(
         With file and line of the situation's card.
     """
     key = f"{situation.untreated_key}.scaled"
-    wanted = {f"from_covariates.{name}": own for name, own in situation.from_covariates.items()}
+    wanted = {f"from_covariates.{name}": own for name, (own, _) in situation.taken_from.items()}
     wanted |= {f"{key}.{i}": own.covariate for i, own in enumerate(situation.untreated.scaled)}
     for path, covariate in wanted.items():
         if covariate not in population.covariates:
