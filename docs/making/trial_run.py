@@ -20,8 +20,8 @@ from immunostat.therapy.grammar import parse_regimen
 from making.markdown import number
 
 if TYPE_CHECKING:
-    from immunostat.catalog.cards import SideEffectCard, SideEffectCheckCard
     from immunostat.catalog.drug_cards import ExposureCheckCard
+    from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
 
 ROOT = Path(__file__).parents[2]
 POPULATION = "methotrexate-inadequate-response"

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from immunostat.base.errors import InputError
-from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.model_cards import CoreCard, SituationCard
 from immunostat.study.assemble import Assembly
+from immunostat.study.harm import Harm
 from immunostat.therapy.drug import Drug
 
 #: Days between samples of a course, besides visits and the ends of infusions. Every second one is a
@@ -59,7 +58,7 @@ def outputs_of(
     core: CoreCard,
     situation: SituationCard,
     drugs: Sequence[Drug],
-    side_effects: Sequence[SideEffectCard],
+    side_effects: Sequence[Harm],
     assembly: Assembly,
 ) -> tuple[Output, ...]:
     """Every output of a study, each once."""
@@ -73,7 +72,7 @@ def _all(
     core: CoreCard,
     situation: SituationCard,
     drugs: Sequence[Drug],
-    side_effects: Sequence[SideEffectCard],
+    side_effects: Sequence[Harm],
     assembly: Assembly,
 ) -> Iterator[Output]:
     for drug in drugs:
@@ -100,13 +99,9 @@ def _all(
         yield Output(function.output, function.title, "relative to health", "course")
     for card in situation.steady_state.plausible:
         yield Output(card.output, card.output, "1", "course")
+    recorded = {component.output for component in situation.components.values()}
     for effect in side_effects:
-        for driver in effect.drivers:
-            if driver.state is not None:
-                if driver.state not in assembly.system.names:
-                    raise InputError(
-                        f"side effect '{effect.name}' reads '{driver.state}', which situation "
-                        f"'{situation.name}' does not have",
-                        remedy="name the side effects of the study under 'side_effects'",
-                    )
-                yield Output(driver.state, driver.state, "1", "course")
+        graded = effect.output if effect.output not in situation.components else ""
+        for name in (*effect.states, *([graded] if graded else [])):
+            if name not in recorded:
+                yield Output(name, name, "1", "course")
