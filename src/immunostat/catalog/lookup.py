@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         SituationCard,
         SpecialPopulationCard,
     )
-    from immunostat.catalog.side_effect_cards import SideEffectCard
     from immunostat.catalog.published_cards import PublishedModelCard
+    from immunostat.catalog.side_effect_cards import SideEffectCard
     from immunostat.therapy.drug import Drug
 
 T = TypeVar("T")

@@ -190,9 +190,7 @@ class Study:
                 self.written["declared"][name] if name in self.declared else name
                 for name in self.endpoints
             ],
-            "side_effects": "all"
-            if self.has_all_side_effects
-            else list(self.side_effects) or "none",
+            "side_effects": self._side_effects(),
             **{key: self.written[key] for key in _TRIAL_KEYS if self.written.get(key)},
             "compare_with": list(self.compare_with),
             "solve": {"relative_tolerance": self.relative_tolerance},
