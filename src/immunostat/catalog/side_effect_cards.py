@@ -11,6 +11,9 @@ from immunostat.catalog.cards import Card, FactCard, FactKeys, MeasureCard, Name
 Share = Annotated[Number, Field(ge=0, le=1)]
 Positive = Annotated[Number, Field(gt=0)]
 
+#: A key that is a number.
+Place = Annotated[float, Field(allow_inf_nan=False)]
+
 #: What of a drug drives a hazard.
 By = Literal["use", "dose", "concentration", "time", "total dose", "doses"]
 
@@ -51,7 +54,7 @@ class DriverCard(FactKeys):
     half: MeasureCard | None = None
     hill: Positive = 1.0
     #: Form table: value of the driver -> factor.
-    points: dict[Number, Annotated[Number, Field(ge=0)]] = Field(default_factory=dict)
+    points: dict[Place, Annotated[Number, Field(ge=0)]] = Field(default_factory=dict)
     #: By doses: chance of an event after the first dose, the second, ...; the last for all later.
     chances: tuple[Share, ...] = ()
     #: By doses: how long after a dose events come.
@@ -119,8 +122,8 @@ class BackgroundByAgeCard(FactKeys):
     """Background rate by age, for men and women: straight lines between logarithms."""
 
     unit: Annotated[str, Field(min_length=1, max_length=40)]
-    men: dict[Number, Positive]
-    women: dict[Number, Positive]
+    men: dict[Place, Positive]
+    women: dict[Place, Positive]
 
     @model_validator(mode="after")
     def _has_the_same_ages(self) -> Self:
