@@ -157,7 +157,12 @@ def harm_of(card: SideEffectCard, around: Surroundings) -> Harm:
             if driver.situation == around.situation:
                 background *= driver.effect
         else:
-            drugs = tuple(drug for drug in around.drugs if is_meant(driver, drug))
+            drugs = tuple(
+                drug
+                for drug in around.drugs
+                if is_meant(driver, drug)
+                and not (_reads_doses(driver) and drug.name in around.in_start)
+            )
             if drugs:
                 own = DrugDriver(f"{card.name}.{i}", driver, drugs)
                 (doses if driver.by == "doses" else signals).append(own)
@@ -183,11 +188,17 @@ def is_meant(driver: DriverCard, drug: Drug) -> bool:
     )
 
 
-def is_relevant(harm: Harm) -> bool:
+def _reads_doses(driver: DriverCard) -> bool:
+    """Whether a driver needs to know each dose, which a drug taken since before the study hides."""
+    return driver.route is not None or driver.by in ("dose", "doses", "total dose", "concentration")
+
+
+def is_relevant(harm: Harm, around: Surroundings) -> bool:
     """Whether anything in a study moves a side effect, or is graded: else nobody needs it."""
     if harm.hazard is None:
         return bool(harm.output)
-    return bool(harm.signals or harm.dose_drivers or harm.hazard.states)
+    given = {drug.name for own in (*harm.signals, *harm.dose_drivers) for drug in own.drugs}
+    return bool(given - around.in_start or harm.hazard.states)
 
 
 def severity_of(card: SideEffectCard) -> Severity:
@@ -460,7 +471,7 @@ def harms_of(
             if card.name in wanted:
                 raise
             continue
-        if card.kind != "warning" and (card.name in wanted or is_relevant(harm)):
+        if card.kind != "warning" and (card.name in wanted or is_relevant(harm, around)):
             found.append(harm)
     return tuple(found)
 
