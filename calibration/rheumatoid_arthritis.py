@@ -144,10 +144,7 @@ class Trial:
             found = Observations(visits, observed)
             rows.append(
                 [
-                    100
-                    * np.nanmean(
-                        evaluate(endpoint_spec(name, situation.endpoints[name], "1"), found)[:, -1]
-                    )
+                    100 * np.nanmean(evaluate(endpoint_spec(name, situation), found)[:, -1])
                     for name in ENDPOINTS
                 ]
             )

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import runpy
 
-import pandas as pd
-
-from immunostat.base.sources import cite
-from immunostat.catalog.cards import FactKeys, all_facts
 from immunostat.catalog.lookup import packaged_catalog
-from immunostat.catalog.model_cards import ModelParameterCard
 from immunostat.report import figures
 from immunostat.study.result import Result
 from immunostat.study.simulation import Simulation
-from making import pictures, results, trial_run
+from making import cards, results, situations, trial_run
 from making.markdown import number, page, table
 from making.results import COVERED, SITUATION
 from making.trial_run import ROOT, compared
@@ -26,12 +20,12 @@ def pages(patients: int) -> dict[str, str]:
     """Every science page by its path, pictures written on the way."""
     simulation, result = trial_run.run(patients)
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, text in zip(("immune-core", SITUATION), pictures.network(simulation), strict=True):
-        (IMAGES / f"{name}.svg").write_text(text, encoding="utf-8", newline="\n")
+    situations.draw_network(SITUATION)
     _result_pictures(result)
     return {
         "science/immune-core.md": immune_core(result),
         "science/rheumatoid-arthritis.md": arthritis(simulation, result),
+        **situations.pages(patients),
     }
 
 
@@ -80,62 +74,6 @@ def _version() -> str:
 # ---- equations and numbers ---------------------------------------------------------------------
 
 
-def _equations(fragment: str) -> str:
-    """A fragment without its defaults, which the card's values replace."""
-    text, _ = packaged_catalog().text(fragment)
-    start = text.index("\n  // ---- Defaults")
-    text = text[:start].rstrip() + "\nend\n"
-    return f"```antimony\n{text}```"
-
-
-def _spread(card: FactKeys) -> str:
-    if not isinstance(card, ModelParameterCard) or card.spread is None:
-        return ""
-    spread = card.spread
-    if spread.lognormal_variance is not None:
-        return f"log-normal, SD of log {number(spread.lognormal_variance**0.5)}"
-    if spread.lognormal_cv is not None:
-        return f"log-normal, CV {number(100 * spread.lognormal_cv)} %"
-    return f"normal, SD {number(spread.normal_sd or 0.0)}"
-
-
-def _reason(card: FactKeys) -> str:
-    source = f"[{card.source}](#sources), {card.where}" if card.source else ""
-    return ". ".join(filter(None, [source, card.because or card.note]))
-
-
-def _parameters(cards: dict[str, ModelParameterCard]) -> str:
-    rows = [
-        (
-            f"`{name}`",
-            f"{number(card.value, 4)} {'' if card.unit == '1' else card.unit}",
-            _spread(card),
-            card.evidence.value,
-            "yes" if card.checked else "no",
-            _reason(card),
-        )
-        for name, card in cards.items()
-    ]
-    columns = ("parameter", "value", "between patients", "evidence", "checked", "from, and why")
-    return table(columns, rows)
-
-
-def _tally(*cards: object) -> str:
-    """How many numbers of cards are measured, fitted, derived, assumed, and checked."""
-    facts = [fact for card in cards for _, fact in all_facts(card)]
-    count = pd.Series([fact.evidence.value for fact in facts]).value_counts()
-    words = ", ".join(f"{n} {name}" for name, n in count.items())
-    checked = sum(fact.checked for fact in facts)
-    return f"{len(facts)} numbers: {words}. {checked} were read in their source or a stored copy."
-
-
-def _sources(*parts: object) -> str:
-    catalog = packaged_catalog()
-    text = " ".join(map(str, parts))
-    keys = sorted(set(re.findall(r"\[([a-z]\w*)\]\(#sources\)", text)))
-    return "## Sources\n\n" + "\n".join(f"- `{key}`: {cite(catalog.source(key))}" for key in keys)
-
-
 def immune_core(result: Result) -> str:
     """The page on the core."""
     catalog = packaged_catalog()
@@ -155,7 +93,7 @@ def immune_core(result: Result) -> str:
             if t.hook in core.ports
         ],
     )
-    numbers = _parameters(core.parameters)
+    numbers = cards.parameters(core.parameters)
     functions = table(
         ("part", "reads"), [(f.title, f"`{f.output}`") for f in core.functions.values()]
     )
@@ -168,13 +106,13 @@ def immune_core(result: Result) -> str:
         "other, with the sign that it has in an inflamed patient.",
         "## Equations",
         "As the program reads them; a name without an equation is a parameter, see below.",
-        _equations(core.fragment),
+        cards.equations(core.fragment),
         "## Targets",
         "A hook receives, summed over drugs, concentration divided by dissociation constant.",
         targets,
         "Other target cards of the catalog are known to drugs but not part of the core yet.",
         "## Numbers",
-        _tally(core),
+        cards.tally(core),
         numbers,
         "## Immune activity profile",
         "What each part reads; how words are chosen: "
@@ -185,8 +123,8 @@ def immune_core(result: Result) -> str:
         _profile_table(_of_demo(result)),
         _made(result),
         "## What it cannot do",
-        _limits("immune-core"),
-        _sources(numbers),
+        cards.limits("immune-core"),
+        cards.sources(numbers),
     )
 
 
@@ -211,7 +149,7 @@ def arthritis(simulation: Simulation, result: Result) -> str:
     card = catalog.situation(SITUATION)
     population = catalog.population(trial_run.POPULATION)
     rows = compared(result)
-    numbers = _parameters(card.parameters)
+    numbers = cards.parameters(card.parameters)
     harms = results.harms(simulation, result)
     training, held = rows[rows["role"] == "training"], rows[rows["role"] != "training"]
     return page(
@@ -225,7 +163,7 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "[Immune core](immune-core.md).",
         "## Equations",
         "The joint. Signals come from the core through ports.",
-        _equations(card.fragment),
+        cards.equations(card.fragment),
         "Kinetics of adalimumab and tocilizumab, as they stand in the joined model (amounts in "
         "nmol, volumes in L, time in days):",
         *(_kinetics(simulation, drug) for drug in results.DRUGS),
@@ -259,15 +197,15 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "## Side effects beside published rates",
         harms,
         "## Numbers of the joint",
-        _tally(card),
+        cards.tally(card),
         numbers,
         "## Patients",
         results.patients(result),
         _entry(),
         "## What it cannot do",
-        f"{_placebo(result)}\n{_limits(SITUATION)}",
+        f"{_placebo(result)}\n{cards.limits(SITUATION)}",
         _made(result),
-        _sources(
+        cards.sources(
             _placebo(result),
             numbers,
             results.compared_table(rows),
@@ -282,7 +220,7 @@ def _fitted() -> str:
     """The numbers that the calibration searches, as the card holds them."""
     path = ROOT / "calibration" / "rheumatoid_arthritis.py"
     searched = runpy.run_path(str(path))["FITTED"]
-    cards = packaged_catalog().situation(SITUATION).parameters
+    own = packaged_catalog().situation(SITUATION).parameters
     found: dict[str, list[str]] = {}
     for name, *_ in searched:
         parameter, _, is_spread = name.partition(" ")
@@ -290,7 +228,7 @@ def _fitted() -> str:
         card = cards[parameter if parameter in cards else like[0]]
         title = f"`{parameter}`" if parameter in cards else f"all `..._{parameter}`, one for all"
         row = found.setdefault(title, ["", ""])
-        row[bool(is_spread)] = _spread(card) if is_spread else number(card.value, 4)
+        row[bool(is_spread)] = cards.spread(card) if is_spread else number(card.value, 4)
     lines = [(name, *row) for name, row in found.items()]
     return table(("parameter", "value", "between patients"), lines)
 
@@ -309,12 +247,6 @@ def _placebo(result: Result) -> str:
         "So the simulated change within an arm is too small; response rates and differences "
         "between arms are safer."
     )
-
-
-def _limits(name: str) -> str:
-    """What a model cannot do, written by hand."""
-    path = ROOT / "docs" / "making" / f"{name}-limits.txt"
-    return path.read_text(encoding="utf-8").strip()
 
 
 def _kinetics(simulation: Simulation, drug: str) -> str:
@@ -341,13 +273,13 @@ def _entry() -> str:
             "" if e.minimum is None else f"{e.minimum:g}",
             "" if e.maximum is None else f"{e.maximum:g}",
             "yes" if e.checked else "no",
-            _reason(e),
+            cards.reason(e),
         )
         for e in population.entry
     ]
     columns = ("entry criterion on", "at least", "at most", "checked", "from")
     return (
-        table(columns, lines) + f"\n\nThe population's card holds {_tally(population)} "
+        table(columns, lines) + f"\n\nThe population's card holds {cards.tally(population)} "
         f"They stand in `populations/{trial_run.POPULATION}.yaml` of the catalog; how patients "
         "enter: [Virtual patients](../concepts/virtual-patients.md)."
     )

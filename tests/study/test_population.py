@@ -290,9 +290,8 @@ def test_a_drug_without_effect_fails_as_often_as_placebo(recruitment, plan) -> N
     trial = prepare(study, CATALOG)
     cohort = intake(trial.recruitment(2), np.arange(2000)).cohort
     simulation = simulate_cohort(trial, cohort, 2)
-    card = trial.situation.endpoints["ACR20"]
     visits = Observations(np.array([0.0, 84.0]), simulation.visits["placebo"])
-    placebo = evaluate(endpoint_spec("ACR20", card, "1"), visits)[:, 1].mean()
+    placebo = evaluate(endpoint_spec("ACR20", trial.situation), visits)[:, 1].mean()
     # Three standard errors of the difference of two shares among some 800.
     error = np.sqrt(2 * placebo * (1 - placebo) / len(cohort.numbers))
     assert inert == pytest.approx(placebo, abs=3 * error)

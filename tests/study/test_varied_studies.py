@@ -63,7 +63,8 @@ def test_every_parameter_that_is_offered_can_be_varied(answer, parameters):
 def test_what_each_patient_brings_is_not_offered(parameters):
     names = {parameter.name for parameter in parameters}
     assert not names & {"core_seropositive", "core_crp_maximal", "disease_in_trial"}
-    assert not any(name.endswith("_entry") for name in names)
+    assert not any(name.startswith("disease_") and name.endswith("_entry") for name in names)
+    assert "core_neutrophils_entry" not in names
 
 
 def test_a_weaker_binding_drug_lowers_the_effect_of_its_own_arm_alone(answer):

@@ -154,11 +154,38 @@ class TargetCard(Card):
     parameters: dict[Name, FactCard] = {}
 
 
-class TrialResultCard(FactCard):
+#: Length of a month, week.
+_MONTH = 365.25 / 12 / 7
+
+
+class WhenCard(FactCard):
+    """A printed number and its time: one of `week`, `day` and `month`; `week` is made of it."""
+
+    week: Annotated[Number, Field(ge=0)] = 0.0
+    day: Annotated[Number, Field(ge=0)] | None = None
+    month: Annotated[Number, Field(ge=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_weeks(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        given = [key for key in ("week", "day", "month") if data.get(key) is not None]
+        if not given:
+            raise ValueError("a result needs one of the keys 'week', 'day' and 'month'")
+        if given[-1] == "week" or not isinstance(data[given[-1]], int | float):
+            return data
+        weeks = float(data[given[-1]]) * (1 / 7 if given[-1] == "day" else _MONTH)
+        # A card that was written out again has both.
+        if len(given) > 2 or ("week" in given and data["week"] != weeks):
+            raise ValueError("a result needs one of the keys 'week', 'day' and 'month', not more")
+        return {**data, "week": weeks}
+
+
+class TrialResultCard(WhenCard):
     """One printed result of one arm."""
 
     endpoint: Text
-    week: Annotated[Number, Field(ge=0)]
     low: Number | None = None
     high: Number | None = None
     sd: Number | None = None
@@ -191,6 +218,26 @@ class TrialArmCard(Card):
         return (own if own.startswith(self.drug) else f"{self.drug} {own}", *self.also)
 
 
+class TrialComparisonCard(WhenCard):
+    """One printed comparison of two arms."""
+
+    endpoint: Text
+    arm: Text
+    versus: Text
+    measure: Literal["rate_ratio", "hazard_ratio", "risk_ratio", "odds_ratio", "difference"]
+    low: Number | None = None
+    high: Number | None = None
+    n: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _is_positive(self) -> Self:
+        if self.measure != "difference" and self.value <= 0:
+            raise ValueError(f"a {self.measure.replace('_', ' ')} is above 0")
+        if self.arm == self.versus:
+            raise ValueError("an arm is compared with itself")
+        return self
+
+
 class TrialPriorCard(Card):
     """How the patients of a trial are simulated who have failed an earlier treatment."""
 
@@ -219,6 +266,28 @@ class TrialCard(Card):
     note: str = ""
     registration: str = ""
     arms: tuple[TrialArmCard, ...]
+    #: Arm with which others are compared where nothing is printed; that without a drug if empty.
+    control: str = ""
+    comparisons: tuple[TrialComparisonCard, ...] = ()
+
+    @model_validator(mode="after")
+    def _arms_exist(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        wanted = [("control", self.control)] if self.control else []
+        for i, own in enumerate(self.comparisons):
+            wanted += [(f"comparisons.{i}.arm", own.arm), (f"comparisons.{i}.versus", own.versus)]
+        for key, name in wanted:
+            if name not in names:
+                raise ValueError(f"{key}: no arm '{name}'; arms: {', '.join(names)}")
+        return self
+
+    @property
+    def compared_with(self) -> TrialArmCard | None:
+        """The arm with which others are compared where nothing is printed."""
+        for arm in self.arms:
+            if arm.name == self.control or (not self.control and not arm.lines):
+                return arm
+        return None
 
 
 def all_facts(value: object, name: str = "") -> Iterator[tuple[str, FactKeys]]:

@@ -6,18 +6,25 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from immunostat.base.errors import InputError, near_matches
+from immunostat.base.errors import ImmunostatError, InputError, near_matches
+from immunostat.base.units import convert, days_of
 from immunostat.catalog.cards import (
     Card,
     CovariateCard,
     FactCard,
     FactKeys,
+    MeasureCard,
     Name,
     Number,
     Text,
     UncertainCard,
 )
-from immunostat.outcomes.endpoints import KINDS
+from immunostat.catalog.endpoint_cards import (
+    ComponentCard,
+    EndpointCard,
+    EventCard,
+    check_endpoints,
+)
 from immunostat.trial.conditions import parse_condition
 
 
@@ -73,6 +80,8 @@ class ScaledCard(Card):
     parameter: Name
     output: Name
     covariate: Name
+    #: Other states that are proportional to the parameter and are scaled with it.
+    states: tuple[Name, ...] = ()
 
 
 class PlausibleCard(Card):
@@ -100,14 +109,31 @@ class ReadoutRangeCard(FactKeys):
         return self
 
 
-class SteadyStateCard(Card):
-    """How the untreated disease is found and what is read from it."""
+class UntreatedCard(Card):
+    """What is read from the untreated patient at the time of entry, and what he must be like."""
 
-    duration: FactCard
     anchors: dict[Name, Name] = Field(default_factory=dict)
-    scaled: ScaledCard | None = None
+    scaled: tuple[ScaledCard, ...] = ()
     plausible: tuple[PlausibleCard, ...] = ()
     readouts: tuple[ReadoutRangeCard, ...] = ()
+
+
+class SteadyStateCard(UntreatedCard):
+    """The untreated disease is a steady state: of the core, or of core and situation together."""
+
+    #: ``core``: the states of the situation are held where they start while the core comes to rest.
+    of: Literal["core", "all"] = "core"
+    duration: FactCard
+
+
+class RunInCard(UntreatedCard):
+    """The untreated disease runs for some time from the start values of the equations."""
+
+    duration: FactCard
+
+
+class EntryStateCard(UntreatedCard):
+    """The patient enters with the start values of the equations themselves."""
 
 
 class ParameterCorrelationCard(FactKeys):
@@ -115,33 +141,6 @@ class ParameterCorrelationCard(FactKeys):
 
     of: tuple[Name, Name]
     correlation: Annotated[Number, Field(ge=-1, le=1)]
-
-
-class ComponentCard(Card):
-    """What a visit records: an output of the model, a factor, and the error between visits."""
-
-    title: Text
-    output: Name
-    unit: str
-    error: FactCard | None = None
-    error_of: Name | None = None
-    factor: FactCard | None = None
-    low: Number
-    high: Number
-    step: Number | None = None
-
-
-class EndpointCard(Card):
-    """An endpoint of a situation: a kind, and what it reads."""
-
-    title: Text
-    kind: Name
-    component: Name | None = None
-    score: Name | None = None
-    level: Number | None = None
-    inputs: dict[Name, Name] = Field(default_factory=dict)
-    statistic: Literal["mean", "median"] = "mean"
-    source: Name | None = None
 
 
 class SituationCard(Card):
@@ -159,22 +158,72 @@ class SituationCard(Card):
     trial_states: tuple[Name, ...] = ()
     #: Parameters that belong to a patient in one trial and not to the patient.
     trial_parameters: tuple[Name, ...] = ()
-    steady_state: SteadyStateCard
+    #: How the untreated patient is found: one of these three, or the start values if none is given.
+    steady_state: SteadyStateCard | None = None
+    run_in: RunInCard | None = None
+    entry_state: EntryStateCard | None = None
     from_covariates: dict[Name, Name] = Field(default_factory=dict)
     parameters: dict[Name, ModelParameterCard]
     parameter_correlations: tuple[ParameterCorrelationCard, ...] = ()
     components: dict[Name, ComponentCard]
+    #: Events of the disease, drawn from hazards.
+    events: dict[Name, EventCard] = Field(default_factory=dict)
+    #: Time between samples of courses and hazards, besides visits; 3.5 days if not given.
+    sample_every: MeasureCard | None = None
+    #: How often trials look, in words such as 'every 4 weeks'.
+    visits: Text = "every 1 week"
     endpoints: dict[str, EndpointCard]
     main_endpoint: str
     course: str
 
+    @property
+    def untreated(self) -> UntreatedCard:
+        """What is read from the untreated patient, however he is found."""
+        return self.steady_state or self.run_in or self.entry_state or EntryStateCard()
+
+    @property
+    def untreated_key(self) -> str:
+        """Key of the card under which `untreated` stands."""
+        keys = ("steady_state", "run_in")
+        return next((key for key in keys if getattr(self, key) is not None), "entry_state")
+
+    @property
+    def drives(self) -> tuple[str, ...]:
+        """Ports of the core that a variable of the module drives."""
+        return tuple(port for port in self.ports if "." not in port)
+
+    @property
+    def rests(self) -> bool:
+        """Whether the untreated disease stays as it is, so that a treatment may come before."""
+        return self.steady_state is not None and (self.steady_state.of == "all" or not self.drives)
+
+    @model_validator(mode="after")
+    def _is_one_start(self) -> Self:
+        keys = ("steady_state", "run_in", "entry_state")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(
+                f"'{given[0]}' and '{given[1]}' both say how the untreated patient is found; "
+                "give one"
+            )
+        for port in self.ports:
+            if "." in port and not port.startswith("core."):
+                raise ValueError(
+                    f"ports: '{port}' is no signal of the core; write 'core.NAME' for a signal "
+                    "that the module reads, and the bare name of a port that it drives"
+                )
+        twice = [port for port in self.drives if self.drives.count(port) > 1]
+        if twice:
+            raise ValueError(f"ports: '{twice[0]}' is driven twice")
+        return self
+
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for range_ in self.steady_state.readouts:
+        for range_ in self.untreated.readouts:
             if range_.component not in self.components:
                 remedy = near_matches(range_.component, self.components)
                 raise ValueError(
-                    f"steady_state.readouts: no component '{range_.component}'; {remedy}"
+                    f"{self.untreated_key}.readouts: no component '{range_.component}'; {remedy}"
                 )
         for name in self.trial_parameters:
             if name not in self.parameters:
@@ -186,18 +235,47 @@ class SituationCard(Card):
         for name, component in self.components.items():
             if component.error_of and component.error_of not in self.components:
                 raise ValueError(f"components.{name}: no component '{component.error_of}'")
-        for name, endpoint in self.endpoints.items():
-            if endpoint.kind not in KINDS:
-                remedy = near_matches(endpoint.kind, KINDS)
-                raise ValueError(f"endpoints.{name}: no kind '{endpoint.kind}'; {remedy}")
-            wanted = [*endpoint.inputs.values(), *([endpoint.component] * bool(endpoint.component))]
-            for component_name in wanted:
-                if component_name not in self.components:
-                    raise ValueError(f"endpoints.{name}: no component '{component_name}'")
+        check_endpoints(self.endpoints, self.events, self.components)
+        self.visit_every_day  # noqa: B018 (refuses words that are no time)
+        self.sample_every_day  # noqa: B018
         for name in (self.main_endpoint, self.course):
             if name not in self.endpoints:
                 raise ValueError(f"no endpoint '{name}'")
         return self
+
+    @property
+    def visit_every_day(self) -> float:
+        """Time between visits of a usual trial, day."""
+        words = self.visits.split(None, 1)
+        if len(words) != 2 or words[0] != "every":
+            raise ValueError(f"visits: '{self.visits}' is not understood; write 'every 4 weeks'")
+        try:
+            day = days_of(words[1], what="visits every", example="every 4 weeks")
+        except ImmunostatError as error:
+            raise ValueError(f"visits: {error}") from None
+        if not day > 0:
+            raise ValueError("visits: the time between visits is not above 0")
+        return day
+
+    @property
+    def sample_every_day(self) -> float:
+        """Time between samples of courses, day."""
+        if self.sample_every is None:
+            return SAMPLE_EVERY_DAY
+        try:
+            day = convert(self.sample_every.value, self.sample_every.unit, "day")
+        except ImmunostatError as error:
+            raise ValueError(f"sample_every: {error}") from None
+        if not 0.01 <= day <= SAMPLE_EVERY_DAY:
+            raise ValueError(
+                f"sample_every: {day:g} day is not between 0.01 and {SAMPLE_EVERY_DAY:g} day"
+            )
+        return day
+
+
+#: Days between samples of a course, besides visits and the ends of infusions. Every second one is a
+#: whole week, when most doses of the field are given.
+SAMPLE_EVERY_DAY = 3.5
 
 
 class MomentsCard(Card):

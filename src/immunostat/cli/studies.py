@@ -13,33 +13,19 @@ import typer
 from immunostat.base.errors import InputError, Place, near_matches, shown_path
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Exit,
     Format,
-    JsonOption,
-    format_of,
     guarded,
-    heading,
     message,
-    print_json,
     print_table,
 )
 from immunostat.cli.progress import progress_bar
+from immunostat.cli.show import SetOption, StudyArgument, overview, show
 
 if TYPE_CHECKING:
     from immunostat.catalog.lookup import Catalog
     from immunostat.study.result import Result
     from immunostat.study.study import Study
-
-StudyArgument = Annotated[Path, typer.Argument(help="A study file (YAML).")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a key of the study, such as duration='52 weeks'; may be repeated.",
-    ),
-]
 
 
 class Keep(StrEnum):
@@ -112,7 +98,7 @@ def run(
     folder = output or Path("results") / study.stem
     _refuse_foreign(folder, force)
     if dry_run:
-        _overview(plan)
+        overview(plan)
         message(f"dry run: nothing was simulated; the result would go to {shown_path(folder)}")
         return
 
@@ -213,132 +199,6 @@ def _summary(answer: Result, plan: Study) -> None:
             )
     columns = ("endpoint", "arm", "week", "n", "statistic", "estimate", "95 % interval", "unit")
     print_table(columns, rows, Format.TEXT, plan.title)
-
-
-def _overview(plan: Study) -> None:
-    """What a study would run, for people."""
-    from immunostat.therapy.regimen import duration_words
-
-    heading(plan.title)
-    lines = {
-        "situation": plan.situation,
-        "population": f"{plan.population.name}: {plan.population.n_patients} patients in each arm, "
-        f"seed {plan.population.seed}",
-        "background": "; ".join(r.words() for r in plan.background) or "as in the population",
-        "duration": duration_words(plan.duration_day),
-        "visits": ", ".join(duration_words(time) for time in plan.visits_day),
-        "endpoints": ", ".join(plan.endpoints),
-        "side effects": ", ".join(plan.side_effects) or "none",
-        "compared with": ", ".join(plan.compare_with) or "nothing",
-    }
-    for name, value in lines.items():
-        heading(f"  {name + ':':14} {value}")
-    heading("")
-    rows = [
-        (
-            arm,
-            "; ".join(regimen.words() for regimen in regimens) or "background only",
-            sum(len(regimen.doses(plan.duration_day)) for regimen in regimens),
-        )
-        for arm, regimens in plan.arms.items()
-    ]
-    print_table(("arm", "regimen", "doses"), rows)
-
-
-@guarded
-def show(
-    context: typer.Context,
-    study: StudyArgument,
-    equations: Annotated[bool, typer.Option(help="The equations of the joined model.")] = False,
-    doses: Annotated[bool, typer.Option(help="Every dose of every arm.")] = False,
-    weight: Annotated[
-        float | None, typer.Option(metavar="KG", help="With --doses: amounts for this weight.")
-    ] = None,
-    sources: Annotated[bool, typer.Option(help="The sources that the study rests on.")] = False,
-    settings: SetOption = None,
-    as_json: JsonOption = False,
-    as_csv: CsvOption = False,
-) -> None:
-    from immunostat.study.study import read_study
-
-    catalog, how = _catalog(context), format_of(as_json, as_csv)
-    plan = read_study(study, catalog, settings or [])
-    if doses:
-        columns, rows = _dose_rows(plan, weight)
-        print_table(columns, rows, how)
-    if sources:
-        print_table(("key", "citation"), _source_rows(plan, catalog), how)
-    if equations:
-        _equations(plan, catalog)
-    if not (doses or sources or equations):
-        if how is Format.JSON:
-            print_json(plan.resolved())
-        else:
-            _overview(plan)
-
-
-def _dose_rows(plan: Study, weight: float | None) -> tuple[list[str], list[tuple[object, ...]]]:
-    """Doses of every arm; with the amount given to a patient of `weight` kg."""
-    if weight is not None and not 0 < weight < 1000:
-        raise InputError(
-            f"a weight of {weight:g} kg is not possible",
-            Place(f"--weight {weight:g}"),
-            "for example --weight 70",
-        )
-    columns = ["arm", "drug", "week", "day", "dose", "unit", "route", "infusion_h"]
-    columns += ["given"] if weight is not None else []
-    rows: list[tuple[object, ...]] = []
-    for arm in plan.arms:
-        for regimen in plan.regimens(arm):
-            for dose in regimen.doses(plan.duration_day):
-                per = "/kg" if dose.per_kg else "/m^2" if dose.per_m2 else ""
-                unit = f"{dose.unit}{per}"
-                row: tuple[object, ...] = (
-                    arm,
-                    dose.drug,
-                    dose.time_day / 7,
-                    dose.time_day,
-                    dose.amount,
-                    unit,
-                    dose.route,
-                    round(dose.infusion_day * 24, 6),
-                )
-                if weight is not None and dose.per_m2:
-                    row = (*row, "by body surface")
-                elif weight is not None:
-                    given = dose.amount * (weight if dose.per_kg else 1.0)
-                    given = given if dose.maximum is None else min(given, dose.maximum)
-                    row = (*row, f"{given:g} {dose.unit}")
-                rows.append(row)
-    return columns, rows
-
-
-def _source_rows(plan: Study, catalog: Catalog) -> list[tuple[str, str]]:
-    from immunostat.study import ledger
-
-    cards = ledger.cards_of_study(
-        catalog,
-        plan.situation,
-        plan.population.name,
-        [drug.name for drug in plan.drugs],
-        plan.side_effects,
-        plan.compare_with,
-    )
-    records = ledger.source_records(catalog, ledger.source_keys(catalog, cards))
-    return [(record["key"], record["text"]) for record in records]
-
-
-def _equations(plan: Study, catalog: Catalog) -> None:
-    from immunostat.study.assemble import assemble
-
-    assembly = assemble(catalog, catalog.situation(plan.situation), plan.drugs)
-    heading(assembly.antimony)
-    heading("assignments")
-    for name, expression in assembly.system.assignments:
-        heading(f"  {name} = {expression}")
-    heading("rates, per day")
-    for state, rate in zip(assembly.system.states, assembly.system.rates, strict=True):
-        heading(f"  d {state}/dt = {rate}")
 
 
 @guarded
@@ -451,4 +311,5 @@ def add_to(app: typer.Typer) -> None:
         "Show what a study would run.",
         "show studies/ra-biologics.yaml --doses --weight 70",
         "show studies/ra-biologics.yaml --equations",
+        "show rheumatoid-arthritis --network -o network.svg",
     )

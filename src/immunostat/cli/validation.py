@@ -118,12 +118,13 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _line(row: dict[str, Any]) -> tuple[object, ...]:
     digits = 0 if row["unit"] == "%" else 2
-    unit = " %" if row["unit"] == "%" else ""
+    unit = "" if row["unit"] == "1" else f" {row['unit']}"
+    measure = "" if row["measure"] == "value" else f", {row['measure']}"
     return (
         row["trial"],
-        row["arm"],
-        f"{row['week']:g}",
-        row["endpoint"],
+        row["arm"] + (f" against {row['versus']}" if row["versus"] else ""),
+        f"{row['week']:.4g}",
+        row["endpoint"] + measure,
         "" if math.isnan(row["n"]) else f"{row['n']:.0f}",
         _between(row, "observed", digits, unit) + ("" if row["checked"] else ", from memory"),
         _between(row, "predicted", digits, unit),
@@ -151,7 +152,7 @@ def _print_errors(found: Validation) -> None:
         own = table[table["goal"] == goal.name]
         heading("")
         lines = [
-            (row["by"], row["group"], row["values"], *_errors(row))
+            (row["by"], row["group"], row["values"], *_errors(row, goal.digits))
             for row in _records(own[own["values"] > 0])
         ]
         if not lines:
@@ -163,19 +164,25 @@ def _print_errors(found: Validation) -> None:
         heading(conclusion(goal, own))
 
 
-def _errors(row: dict[str, Any]) -> tuple[str, ...]:
+def _errors(row: dict[str, Any], digits: int) -> tuple[str, ...]:
     mae, chance, mean, worst = (
         row[key] for key in ("mean_absolute_error", "by_chance", "mean_error", "worst")
     )
     inside = "" if math.isnan(row["inside"]) else f"{100 * row['inside']:.0f} %"
-    shown = "" if math.isnan(chance) else f"{chance:.1f}"
-    return f"{mae:.1f}", shown, f"{mean:+.1f}", f"{worst:+.1f}", inside
+    shown = "" if math.isnan(chance) else f"{chance:.{digits}f}"
+    return (
+        f"{mae:.{digits}f}",
+        shown,
+        f"{mean:+.{digits}f}",
+        f"{worst:+.{digits}f}",
+        inside,
+    )
 
 
 def _write(found: Validation, output: Path) -> None:
     """Tables, figures and all numbers in a folder, or the table of results in a file."""
     from immunostat.report import style
-    from immunostat.report.validation_figures import agreement, forest
+    from immunostat.report.validation_figures import agreement, forest, subjects
     from immunostat.study.goals import errors
     from immunostat.study.validation import as_data
 
@@ -194,8 +201,10 @@ def _write(found: Validation, output: Path) -> None:
         text = json.dumps(as_data(found), indent=2, ensure_ascii=False, default=str)
         (output / "validation.json").write_text(text + "\n", encoding="utf-8", newline="\n")
         if len(found.table):
-            style.save(agreement(found), output / "agreement.svg")
-            style.save(forest(found), output / "forest.svg")
+            for subject in subjects(found):
+                name = f"-{subject.name}" if subject.name else ""
+                style.save(agreement(found, subject), output / f"agreement{name}.svg")
+                style.save(forest(found, subject), output / f"forest{name}.svg")
     message(f"written to {shown_path(output)}")
 
 

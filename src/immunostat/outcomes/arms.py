@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,23 @@ from immunostat.base.errors import InputError, ShapeError, near_matches
 from immunostat.model.system import FloatArray
 from immunostat.outcomes import arm_tests, comparisons, survival
 from immunostat.outcomes.adjusted import Tested, ancova
+from immunostat.outcomes.arm_values import ArmValues, Comparison
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec, level_of, visit_at
+from immunostat.outcomes.event_arms import compare_events, rate_ratio
 from immunostat.outcomes.multiplicity import Adjustment, adjusted_p
-from immunostat.outcomes.rates import event_rates
 from immunostat.outcomes.repeated import repeated_measures, usable_visits
 from immunostat.outcomes.statistics import Estimate
 from immunostat.outcomes.summary import pooled_events, statistic_of
 from immunostat.outcomes.visit_courses import Missing, imputed
+
+__all__ = [
+    "MEASURES",
+    "ArmValues",
+    "Comparison",
+    "compare_arms",
+    "compare_rates",
+    "with_adjusted_p",
+]
 
 #: Measures that can be asked for, by the statistic of the endpoint; the first are made unasked.
 MEASURES: Mapping[str, tuple[str, ...]] = {
@@ -31,51 +41,7 @@ MEASURES: Mapping[str, tuple[str, ...]] = {
 }
 _SAME_DAY = 1e-6
 
-
-@dataclass(frozen=True)
-class ArmValues:
-    """An endpoint in one arm.
-
-    Parameters
-    ----------
-    name
-        Name of the arm.
-    values
-        From `endpoints.evaluate`. Shape (patient, visit).
-    covariates
-        What to adjust for, such as `endpoints.baseline_values`; None without. Shape (patient,) or
-        (patient, covariate).
-    """
-
-    name: str
-    values: FloatArray
-    covariates: FloatArray | None = None
-
-
 _Function = Callable[[EndpointSpec, ArmValues, ArmValues, int, float], Tested]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One comparison of an arm with another.
-
-    `measure` says what was estimated; `p` is two-sided, for no difference; `p_adjusted` is NaN
-    until `with_adjusted_p`; `n` counts the patients of both arms that the estimate rests on.
-    """
-
-    endpoint: str
-    arm: str
-    versus: str
-    time_day: float
-    measure: str
-    estimate: float
-    low: float
-    high: float
-    p: float
-    n: int
-    unit: str
-    method: str
-    p_adjusted: float = math.nan
 
 
 def compare_arms(
@@ -127,11 +93,11 @@ def compare_arms(
         if own.values.ndim != 2 or own.values.shape[1] != len(times):
             raise ShapeError(f"values of shape {own.values.shape} for {len(times)} visits")
     statistic = statistic_of(spec)
+    if KINDS[spec.kind].is_of_events:
+        visits = _wanted(spec, times)
+        return compare_events(spec, arm, versus, times, visits, measures, confidence)
     chosen = _chosen(spec, statistic, measures, arm.covariates is not None)
-    if spec.time_day is None:
-        visits = np.flatnonzero(times > spec.baseline_day + _SAME_DAY).tolist()
-    else:
-        visits = [visit_at(spec, spec.time_day, times)]
+    visits = _wanted(spec, times)
     if not visits:
         return []
     if statistic == "incidence":
@@ -153,6 +119,14 @@ def compare_arms(
             note = str(how)
             rows.append(_row(spec, arm, versus, float(times[visit]), measure, found, note))
     return rows
+
+
+def _wanted(spec: EndpointSpec, times: FloatArray) -> list[int]:
+    """Visits at which arms are compared."""
+    if spec.time_day is not None:
+        return [visit_at(spec, spec.time_day, times)]
+    found: list[int] = np.flatnonzero(times > spec.baseline_day + _SAME_DAY).tolist()
+    return found
 
 
 def compare_rates(
@@ -186,26 +160,16 @@ def compare_rates(
 
     Source
     ------
-    See `rates.event_rates` and `comparisons.rate_ratio`.
+    See `event_arms.rate_ratio`.
     """
-    counts = [own.values[:, 0] for own in (arm, versus)]
-    times = [np.asarray(x, dtype=np.float64) for x in (years, other_years)]
-    model = event_rates(
-        np.concatenate(counts),
-        np.concatenate(times),
-        _treated(arm, versus),
+    found = rate_ratio(
+        arm.values[:, 0],
+        np.asarray(years, dtype=np.float64),
+        versus.values[:, 0],
+        np.asarray(other_years, dtype=np.float64),
         _stacked(arm.covariates, versus.covariates),
         confidence,
     )
-    found = Tested(model.ratio, model.p)
-    if math.isnan(model.ratio.estimate):
-        events = [float(np.nansum(own)) for own in counts]
-        exposed = [float(t[~np.isnan(c)].sum()) for c, t in zip(counts, times, strict=True)]
-        if min(exposed) > 0:
-            exact = comparisons.rate_ratio(
-                int(events[0]), exposed[0], int(events[1]), exposed[1], confidence
-            )
-            found = Tested(replace(exact, n=model.ratio.n), math.nan)
     spec = EndpointSpec(endpoint, "value")
     return _row(spec, arm, versus, time_day, "rate ratio", found, "observed time at risk")
 

@@ -22,10 +22,14 @@ from immunostat.base.errors import (
     near_matches,
 )
 from immunostat.model.system import FloatArray
-from immunostat.outcomes import myeloma, scores, visit_courses
+from immunostat.outcomes import event_times, myeloma, scores, visit_courses
+from immunostat.outcomes.event_times import DiseaseCourse, EventTimes
 
 #: Names of the statistics by which an endpoint can be summarized (`summary` makes them).
-STATISTICS = ("proportion", "mean", "median", "geometric_mean", "incidence")
+STATISTICS = (
+    *("proportion", "mean", "median", "geometric_mean", "incidence"),
+    *("event-free", "rate", "median time", "mean time"),
+)
 
 #: Two times of visits are the same within this, day (rounding of weeks to days).
 _SAME_DAY = 1e-6
@@ -43,11 +47,14 @@ class Observations:
         Observed values by name, NaN where missing. Each of shape (patient, visit).
     units
         Unit of each component; a score checks and converts where one is given.
+    course
+        Events of the disease, where the situation has any.
     """
 
     times: FloatArray
     components: Mapping[str, FloatArray]
     units: Mapping[str, str] = field(default_factory=dict)
+    course: DiseaseCourse | None = None
 
     def __post_init__(self) -> None:
         shapes = {name: np.shape(values) for name, values in self.components.items()}
@@ -62,6 +69,8 @@ class Observations:
     @property
     def n_patients(self) -> int:
         """Number of patients."""
+        if not self.components and self.course is not None:
+            return len(self.course.end_day)
         return len(next(iter(self.components.values()))) if self.components else 0
 
     def __getitem__(self, name: str) -> FloatArray:
@@ -111,6 +120,15 @@ class EndpointSpec:
         Whether an event or a response must be seen at two consecutive visits.
     detection_limit
         For an IMWG response: M-protein below which the response is complete, g/L.
+    events
+        Events of the disease that count, the first of them.
+    seen
+        Yes-or-no endpoints that count as events when a visit first finds them.
+    steps
+        For a confirmed worsening: value at baseline from which a step holds, to the step; empty
+        takes `level` for everybody.
+    confirm_day
+        For a confirmed worsening: how long it must last, day.
     """
 
     name: str
@@ -128,6 +146,10 @@ class EndpointSpec:
     of: EndpointSpec | None = None
     is_confirmed: bool = False
     detection_limit: float = 0.0
+    events: tuple[str, ...] = ()
+    seen: tuple[EndpointSpec, ...] = ()
+    steps: Mapping[float, float] = field(default_factory=dict)
+    confirm_day: float = 0.0
 
     def __post_init__(self) -> None:
         for value, table, what in (
@@ -147,6 +169,30 @@ class EndpointSpec:
             )
         if KINDS[self.kind].needs_level and self.level is None:
             raise InputError(f"endpoint '{self.name}' of kind '{self.kind}' needs a level")
+        if KINDS[self.kind].is_of_events != bool(self.events or self.seen):
+            raise InputError(
+                f"endpoint '{self.name}' of kind '{self.kind}' "
+                + ("names no event" if KINDS[self.kind].is_of_events else "reads no events"),
+                remedy="write events: [...] with a kind of "
+                + ", ".join(name for name, own in KINDS.items() if own.is_of_events),
+            )
+        if self.kind == "event_rate" and self.seen:
+            raise InputError(
+                f"endpoint '{self.name}': a rate counts events that are drawn, and "
+                f"'{self.seen[0].name}' is found at visits",
+                remedy="use kind event_share or event_time",
+            )
+        for own in self.seen:
+            if not (KINDS[own.kind].is_binary or own.kind in ("time_to_event", _CONFIRMED)):
+                raise InputError(
+                    f"endpoint '{self.name}': '{own.name}' of kind '{own.kind}' is no yes or no "
+                    "at a visit, so it is no event",
+                    remedy="name an event, or an endpoint such as one of kind 'below'",
+                )
+        if self.kind == _CONFIRMED and (self.level is None) == (not self.steps):
+            raise InputError(
+                f"endpoint '{self.name}' needs one of 'level' and 'steps', the least worsening"
+            )
 
 
 @dataclass(frozen=True)
@@ -163,12 +209,15 @@ class Kind:
         Statistic where the endpoint names none.
     needs_level
         Whether the endpoint must give a level.
+    is_of_events
+        Whether it is made of events in time; see `times_of`.
     """
 
     function: Callable[[EndpointSpec, Observations], FloatArray]
     is_binary: bool
     statistic: str
     needs_level: bool = False
+    is_of_events: bool = False
 
 
 def evaluate(spec: EndpointSpec, observations: Observations) -> FloatArray:
@@ -195,6 +244,61 @@ def evaluate(spec: EndpointSpec, observations: Observations) -> FloatArray:
     "definition"; scores state theirs.
     """
     return KINDS[spec.kind].function(spec, observations)
+
+
+def is_made_of_events(spec: EndpointSpec) -> bool:
+    """Whether an endpoint, or one that it reads, needs the events of the disease.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+
+    Returns
+    -------
+    True for kinds of events and what is read from them.
+
+    Source
+    ------
+    "definition"
+    """
+    parts = [*spec.seen, *([spec.of] if spec.of else [])]
+    return KINDS[spec.kind].is_of_events or any(map(is_made_of_events, parts))
+
+
+def times_of(spec: EndpointSpec, observations: Observations) -> EventTimes | None:
+    """Days of the first event of each patient, for an endpoint that is made of events.
+
+    Parameters
+    ----------
+    spec
+        The endpoint.
+    observations
+        What was observed in one arm.
+
+    Returns
+    -------
+    See `event_times.event_times`; None for other endpoints.
+
+    Raises
+    ------
+    InputError
+        An event was not drawn.
+
+    Source
+    ------
+    "definition"
+    """
+    if not KINDS[spec.kind].is_of_events:
+        return None
+    return event_times.event_times(
+        observations.course,
+        spec.events,
+        [evaluate(own, observations) for own in spec.seen],
+        observations.times,
+        observations.n_patients,
+        spec.baseline_day,
+    )
 
 
 def _value(spec: EndpointSpec, observations: Observations) -> FloatArray:
@@ -333,6 +437,34 @@ def _best_imwg(spec: EndpointSpec, observations: Observations) -> FloatArray:
     return myeloma.best_response(_imwg(spec, observations), baseline)
 
 
+def _event_count(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Number of events so far at each visit."""
+    if observations.course is None:
+        raise InputError(f"endpoint '{spec.name}': no events were drawn")
+    return event_times.counts_at(observations.course, spec.events, observations.times)
+
+
+def _event_share(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Whether an event has happened by each visit."""
+    times = times_of(spec, observations)
+    assert times is not None
+    return event_times.happened_at(times, observations.times)
+
+
+def _confirmed_worsening(spec: EndpointSpec, observations: Observations) -> FloatArray:
+    """Whether the value has risen by a step that lasts, from the onset on."""
+    values = _value(spec, observations)
+    before = _baseline(spec, values, observations)
+    step = np.full(before.shape, np.nan if spec.steps else level_of(spec))
+    for least, own in sorted(spec.steps.items()):
+        step = np.where(before >= least, own, step)
+    return visit_courses.confirmed_rise(
+        values - before, step, observations.times, spec.confirm_day, spec.baseline_day
+    )
+
+
+_CONFIRMED = "confirmed_worsening"
+
 #: Kinds of endpoints by name.
 KINDS: Mapping[str, Kind] = {
     "value": Kind(_value, False, "mean"),
@@ -354,6 +486,11 @@ KINDS: Mapping[str, Kind] = {
     "highest": Kind(_highest, False, "mean"),
     "imwg_response": Kind(_imwg, False, "median"),
     "best_imwg_response": Kind(_best_imwg, False, "median"),
+    _CONFIRMED: Kind(_confirmed_worsening, False, "incidence"),
+    "event_rate": Kind(_event_count, False, "rate", is_of_events=True),
+    "event_share": Kind(_event_share, False, "incidence", is_of_events=True),
+    "event_free": Kind(_event_share, False, "event-free", is_of_events=True),
+    "event_time": Kind(_event_share, False, "median time", is_of_events=True),
 }
 
 

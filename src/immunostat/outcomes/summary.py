@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from immunostat.base.errors import ShapeError
+from immunostat.base.errors import InputError, ShapeError
 from immunostat.model.system import FloatArray
-from immunostat.outcomes import comparisons, statistics, survival
+from immunostat.outcomes import comparisons, event_summary, statistics, survival
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec, level_of, visit_at
+from immunostat.outcomes.event_times import EventTimes, times_at_visits
 from immunostat.outcomes.statistics import Estimate
 from immunostat.outcomes.visit_courses import TimeToEvent, time_to_event
 
@@ -40,7 +41,12 @@ class SummaryRow:
 
 
 def summarize(
-    spec: EndpointSpec, values: FloatArray, times: FloatArray, arm: str, confidence: float = 0.95
+    spec: EndpointSpec,
+    values: FloatArray,
+    times: FloatArray,
+    arm: str,
+    confidence: float = 0.95,
+    exact: EventTimes | None = None,
 ) -> list[SummaryRow]:
     """Table rows of an endpoint in one arm.
 
@@ -56,6 +62,9 @@ def summarize(
         Name of the arm.
     confidence
         Coverage of the intervals.
+    exact
+        Days of events, for an endpoint that is made of events (`endpoints.times_of`); None takes
+        the visits at which they were seen.
 
     Returns
     -------
@@ -67,6 +76,8 @@ def summarize(
     Non-responder imputation as in the trials that the package compares with; intervals in
     `statistics`.
     """
+    if KINDS[spec.kind].is_of_events:
+        return _event_rows(spec, values, times, arm, confidence, exact)
     if statistic_of(spec) == "incidence":
         return _incidence_rows(spec, values, times, arm, confidence)
     rows = []
@@ -112,6 +123,10 @@ def compare(
     See `comparisons`.
     """
     rows = []
+    if KINDS[spec.kind].is_of_events:
+        raise InputError(
+            f"endpoint '{spec.name}' is made of events", remedy="compare it with compare_arms"
+        )
     if statistic_of(spec) == "incidence":
         pooled, is_treated = pooled_events(values, other_values, times, spec.baseline_day)
         for visit in _visits(spec, values, times):
@@ -187,6 +202,39 @@ def _incidence_rows(
     return rows
 
 
+def _event_rows(
+    spec: EndpointSpec,
+    values: FloatArray,
+    times: FloatArray,
+    arm: str,
+    confidence: float,
+    exact: EventTimes | None,
+) -> list[SummaryRow]:
+    """Rate, share or time of events up to each visit."""
+    own = exact or times_at_visits(values, times)
+    visits = _visits(spec, values, times)
+    days = times[visits]
+    start = spec.baseline_day
+    match statistic_of(spec):
+        case "rate":
+            counts = values[:, visits]
+            found = event_summary.rates(counts, own, days, start, confidence)
+        case "median time":
+            found = event_summary.median_times(own, days, start, confidence)
+        case "mean time":
+            found = event_summary.mean_times(own, days, start, confidence)
+        case statistic:
+            is_free = statistic == "event-free"
+            found = event_summary.shares(own, days, start, is_free, confidence)
+    rows = []
+    for visit, estimate in zip(visits, found, strict=True):
+        day = float(times[visit])
+        row = _row(spec, arm, day, estimate, int(np.sum(np.isnan(values[:, visit]))))
+        until = own.end_day if statistic_of(spec) == "rate" else own.last_day
+        rows.append(replace(row, n_at_risk=float(np.sum(until >= day - SAME_DAY))))
+    return rows
+
+
 def _proportion(spec: EndpointSpec, values: FloatArray, confidence: float) -> Estimate:
     """Proportion of responders, or of patients at or above the grade."""
     return statistics.proportion(*_responders(spec, values), confidence)
@@ -226,6 +274,12 @@ def _responders(spec: EndpointSpec, values: FloatArray) -> tuple[int, int]:
     return int(np.sum(kept >= threshold)), n
 
 
+#: Statistics of events: a kind that has one has no other.
+_OF_EVENTS = frozenset({"incidence", "event-free", "rate"})
+#: Statistics that are fractions.
+FRACTIONS = frozenset({"proportion", "incidence", "event-free"})
+
+
 def statistic_of(spec: EndpointSpec) -> str:
     """The endpoint's statistic, or that of its kind; a time to event has only its own.
 
@@ -243,7 +297,9 @@ def statistic_of(spec: EndpointSpec) -> str:
     "definition"
     """
     own = KINDS[spec.kind].statistic
-    return own if own == "incidence" else spec.statistic or own
+    if own == "median time":
+        return "mean time" if spec.statistic in ("mean", "mean time") else own
+    return own if own in _OF_EVENTS else spec.statistic or own
 
 
 def _row(
@@ -251,9 +307,11 @@ def _row(
 ) -> SummaryRow:
     """Row of an estimate."""
     how = "missing counted as non-responders" if KINDS[spec.kind].is_binary else "observed cases"
-    if statistic_of(spec) == "incidence":
+    if KINDS[spec.kind].is_of_events:
+        how = "censored at the end of follow-up"
+    elif statistic_of(spec) == "incidence":
         how = "censored at the last visit seen"
-    unit = "1" if statistic_of(spec) in ("proportion", "incidence") else spec.unit
+    unit = "1" if statistic_of(spec) in FRACTIONS else spec.unit
     return SummaryRow(
         arm,
         spec.name,

@@ -298,7 +298,7 @@ def incidence_difference(
     """
     time, event = _paired(durations, is_event)
     arm = np.asarray(is_treated, dtype=np.float64) > 0
-    (a, var_a), (b, var_b) = (_incidence(time[own], event[own], day) for own in (arm, ~arm))
+    (a, var_a), (b, var_b) = (incidence_variance(time[own], event[own], day) for own in (arm, ~arm))
     half = z_quantile(confidence) * math.sqrt(var_a + var_b)
     method = f"Kaplan-Meier, Greenwood {100 * confidence:g} %"
     return Estimate("incidence difference", a - b, a - b - half, a - b + half, len(time), method)
@@ -329,8 +329,27 @@ def log_rank(durations: npt.ArrayLike, is_event: npt.ArrayLike, is_treated: npt.
     return float(logrank_test(time[arm], time[~arm], event[arm], event[~arm]).p_value)
 
 
-def _incidence(time: FloatArray, event: FloatArray, day: float) -> tuple[float, float]:
-    """Share with the event by a day, and its variance by Greenwood."""
+def incidence_variance(
+    durations: npt.ArrayLike, is_event: npt.ArrayLike, day: float
+) -> tuple[float, float]:
+    """Share with the event by a day by Kaplan-Meier, and its variance by Greenwood.
+
+    Parameters
+    ----------
+    durations, is_event
+        See `kaplan_meier`.
+    day
+        Time since the start, day.
+
+    Returns
+    -------
+    Probability and its variance; NaN after the last patient was lost without the event.
+
+    Source
+    ------
+    Greenwood M, Reports on Public Health and Medical Subjects 33, 1926.
+    """
+    time, event = _paired(durations, is_event)
     if not len(time):
         return math.nan, math.nan
     times, place = np.unique(time[(event > 0) & (time <= day)], return_inverse=True)

@@ -20,6 +20,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 _SAME_DAY = 1e-6
 
+#: Rounding of decimals that is forgiven where a rule says "at least".
+_ROUNDING = 1e-9
+
 
 class Missing(StrEnum):
     """What stands for a value that was not observed."""
@@ -108,6 +111,56 @@ def time_to_event(
     censored = np.where(last >= 0, days[last], start_day)
     day = np.where(is_event, days[np.argmax(values == 1.0, axis=1)], censored)
     return TimeToEvent(np.maximum(day - start_day, 0.0), is_event)
+
+
+def confirmed_rise(
+    rise: npt.ArrayLike,
+    step: npt.ArrayLike,
+    visits_day: npt.ArrayLike,
+    lasting_day: float,
+    start_day: float = 0.0,
+) -> FloatArray:
+    """Whether a rise has begun that lasts.
+
+    Parameters
+    ----------
+    rise
+        Value minus that at the start, NaN where missing. Shape (patient, visit).
+    step
+        Least rise, NaN where none counts. Shape (patient, 1).
+    visits_day
+        Shape (visit,), day.
+    lasting_day
+        A rise counts from its first visit where it holds at every visit seen until a visit at
+        least this much later, day.
+    start_day
+        A rise cannot begin up to and including this day.
+
+    Returns
+    -------
+    1 from the onset on, 0 before; NaN after the last seen visit of a patient without. Shape
+    (patient, visit).
+
+    Source
+    ------
+    "definition", as trials of multiple sclerosis confirm progression of disability.
+    """
+    own, days = _with_days(rise, visits_day)
+    least = np.asarray(step, dtype=np.float64)
+    is_seen = ~np.isnan(own)
+    holds = np.where(is_seen, own >= least - _ROUNDING, True)
+    # First seen visit from each on at which the rise does not hold, infinite if it always does.
+    ends = np.where(is_seen & ~holds, days[None, :], np.inf)
+    ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    # The visit that confirms: the first seen one late enough, which must come before the end.
+    is_onset = is_seen & holds & (days[None, :] > start_day + _SAME_DAY)
+    confirmed = np.zeros_like(is_onset)
+    for visit in range(len(days)):
+        late = is_seen & (days[None, :] >= days[visit] + lasting_day - _SAME_DAY)
+        late &= days[None, :] >= days[visit]
+        first = np.min(np.where(late, days[None, :], np.inf), axis=1)
+        confirmed[:, visit] = is_onset[:, visit] & np.isfinite(first) & (first < ends[:, visit])
+    return has_happened(np.where(is_seen, confirmed.astype(np.float64), np.nan))
 
 
 def competing_causes(

@@ -13,7 +13,17 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup, escape
 
-from immunostat.report import answer, asked, figures, plates, style, tables, trial_tables, words
+from immunostat.report import (
+    answer,
+    asked,
+    event_sections,
+    figures,
+    plates,
+    style,
+    tables,
+    trial_tables,
+    words,
+)
 from immunostat.report import trial_words as told
 from immunostat.report.shape import shape_of
 from immunostat.study.result import Result
@@ -211,10 +221,16 @@ def _trial(result: Result) -> dict[str, Part]:
             told.conclusion_notes(result),
         ),
         "events": Part(
-            "How soon it happened",
-            "Time to event",
-            [told.event(result, name) for name in trial_tables.event_names(result)],
-            [],
+            "How soon, and how often, it happened",
+            "Events",
+            event_sections.sentences(result),
+            [
+                (
+                    "Events of the disease; in brackets the 95 % interval. Who has died, or left, "
+                    "is at risk no more.",
+                    event_sections.events_table(result),
+                )
+            ],
             [],
         ),
         "dose": Part(

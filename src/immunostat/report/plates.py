@@ -8,6 +8,7 @@ from immunostat.report import figures, trial_plates, words
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.harm_figures import RATE, has_grades
 from immunostat.report.plate import Plate, file_name
+from immunostat.report.shape import EVENT_STATISTICS
 from immunostat.study.result import Result
 
 __all__ = ["Plate", "chosen", "courses_left", "file_name"]
@@ -45,8 +46,8 @@ def _answer(result: Result) -> Iterator[Plate]:
 
 def _benefit(result: Result) -> Iterator[Plate]:
     final = final_estimates(result)
-    # A time to an event has a section of its own.
-    final = final[final["statistic"] != "incidence"]
+    # Events have a section of their own.
+    final = final[~final["statistic"].isin(EVENT_STATISTICS)]
     is_share = final["statistic"].astype(str).str.contains("proportion")
     shares = list(dict.fromkeys(final.loc[is_share, "endpoint"]))
     scores = list(dict.fromkeys(final.loc[~is_share, "endpoint"]))

@@ -17,6 +17,9 @@ MOST_PATIENT_ROWS = 200_000
 #: How an event begins that says why a patient left.
 LEFT = "left: "
 
+#: Statistics of endpoints that are made of events.
+EVENT_STATISTICS = ("incidence", "event-free", "rate", "median time", "mean time")
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -78,7 +81,7 @@ def arm_sizes(result: Result) -> dict[str, int]:
     table = result.endpoints
     if len(table):
         # A share counts every patient, a mean those that were seen.
-        counts_all = table["statistic"].isin(["proportion", "incidence"])
+        counts_all = table["statistic"].isin(["proportion", *EVENT_STATISTICS])
         missing = table["n_missing"] if "n_missing" in table else pd.Series(0, index=table.index)
         missing = pd.to_numeric(missing, errors="coerce").fillna(0)
         whole = table["n"] + missing.where(~counts_all, 0)
@@ -100,7 +103,8 @@ def departures(result: Result) -> pd.DataFrame:
 def share_names(result: Result) -> set[str]:
     """Endpoints that are shares of patients."""
     table = result.endpoints
-    return set(table.loc[table["statistic"].isin(["proportion", "incidence"]), "endpoint"])
+    kinds = ["proportion", "incidence", "event-free"]
+    return set(table.loc[table["statistic"].isin(kinds), "endpoint"])
 
 
 def rule_words(rule: object) -> str:

@@ -180,7 +180,9 @@ def _endpoint_title(row: Row) -> str:
     unit, statistic = str(row["unit"]), str(row["statistic"])
     measure = "% of patients" if words.is_fraction(unit, statistic) else statistic
     if statistic == "incidence":
-        measure += ", Kaplan-Meier"
+        measure += " with the event"
+    if statistic == "event-free":
+        measure += " without the event"
     if unit not in ("", "1"):
         measure += f", {words.shown_unit(unit)}"
     return f"{words.label(str(row['endpoint']))}, {words.when(float(row['time_day']))}\n{measure}"

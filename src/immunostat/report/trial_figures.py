@@ -84,6 +84,8 @@ def kaplan_meier(
     colors: Mapping[str, str] | None = None,
     last_day: float | None = None,
     is_rising: bool = False,
+    is_plain: bool = False,
+    how: str = "",
 ) -> style.Figure:
     """Share of patients without an event over time, with the numbers at risk below.
 
@@ -100,14 +102,18 @@ def kaplan_meier(
         End of the time axis; the last time of any curve if None.
     is_rising
         Whether the curves are the share *with* the event.
+    is_plain
+        Whether `event` is already the name of being free of it, as in ``survival``.
+    how
+        How the curves were made; by Kaplan and Meier if empty.
     """
     end = float(curves["time_day"].max()) if last_day is None else last_day
     arms = list(dict.fromkeys(curves["arm"].astype(str)))
     steps, x, unit = _steps(curves, end)
     y = alt.Y("estimate:Q", axis=style.value_axis(share=True), scale=alt.Scale(domain=[0, 1]))
     top = _step_layers(steps, x, y, arms, colors).properties(width=style.WIDE - 110, height=270)
-    title = f"{event} by {unit}" if is_rising else f"Free of {event} by {unit}"
-    how = "one minus Kaplan-Meier" if is_rising else "Kaplan-Meier"
+    title = f"{event} by {unit}" if is_rising or is_plain else f"Free of {event} by {unit}"
+    how = how or ("one minus Kaplan-Meier" if is_rising else "Kaplan-Meier")
     subtitle = f"share of patients ({how}); band: 95 % interval"
     if "n_at_risk" not in curves or curves["n_at_risk"].isna().any():
         return style.finish(top.properties(width=style.WIDE), title, subtitle)

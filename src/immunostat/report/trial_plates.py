@@ -10,6 +10,7 @@ import pandas as pd
 from immunostat.report import (
     dose_figures,
     effects,
+    event_sections,
     people_figures,
     plate,
     style,
@@ -24,7 +25,6 @@ from immunostat.study.result import Result
 #: Colors of causes of dropout, others than those of the first arms.
 CAUSES = ("#6a4c93", "#e69f00", "#56b4e9", "#8c6d31", "#cc79a7", "#009e73")
 
-MOST_EVENTS = 4
 MOST_POWERS = 4
 MOST_LANES = 24
 MOST_RULED_ARMS = 2
@@ -34,7 +34,7 @@ def chosen(result: Result) -> Iterator[plate.Plate]:
     """Every figure of the trial that the result has data for."""
     yield from _people(result)
     yield from _conclusions(result)
-    yield from _events(result)
+    yield from event_sections.plates(result)
     yield from _power(result)
     yield from _dose(result)
     yield from _rules(result)
@@ -62,22 +62,6 @@ def _conclusions(result: Result) -> Iterator[plate.Plate]:
             trial_figures.comparisons(table, title, subtitle=f"{note}line: 95 % interval"),
             "Each comparison with its 95 % interval. An interval that reaches the line (no "
             "difference: 0, or a ratio of 1) is no more than chance could make.",
-        )
-
-
-def _events(result: Result) -> Iterator[plate.Plate]:
-    for name in trial_tables.event_names(result)[:MOST_EVENTS]:
-        curves = trial_tables.event_curves(result, name)
-        figure = trial_figures.kaplan_meier(
-            curves, trial_tables.event_of(name), colors=style.arm_colors(result), is_rising=True
-        )
-        below = "; below stand the patients still at risk" if "n_at_risk" in curves else ""
-        yield plate.Plate(
-            "events",
-            plate.file_name("event", name),
-            figure,
-            f"Share of patients in whom {trial_tables.event_of(name)} has happened by each visit "
-            f"(one minus Kaplan-Meier). The band is the 95 % interval{below}.",
         )
 
 

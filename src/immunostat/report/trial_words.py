@@ -59,7 +59,7 @@ def people(result: Result) -> str:
             for arm, n in sizes.items()
             if n
         ]
-        named = _few(stayed)
+        named = few(stayed)
         parts.append(f"{named} stayed to the end; of those who left, later visits are missing.")
     return " ".join(parts)
 
@@ -142,23 +142,6 @@ def conclusion_notes(result: Result) -> list[str]:
     return notes
 
 
-def event(result: Result, endpoint: str) -> str:
-    """In how many the event has happened by the last visit."""
-    table = result.endpoints
-    own = table[(table["endpoint"] == endpoint) & (table["statistic"] == "incidence")]
-    last = own[own["time_day"] == own["time_day"].max()]
-    parts = []
-    for place, row in enumerate(last.to_dict("records")):
-        value, between = words.estimate(
-            float(row["estimate"]), float(row["low"]), float(row["high"]), share=True
-        )
-        shown = f" ({'95 % interval ' if not place else ''}{between})" if between else ""
-        who = "" if place else "of patients "
-        parts.append(f"{value}{shown} {who}under {quoted(row['arm'])}")
-    when = words.when(float(last["time_day"].iloc[0]))
-    return f"By {when}, {trial_tables.event_of(endpoint)} had happened in {_few(parts)}."
-
-
 def power(result: Result) -> str:
     """How often trials of this size show each difference."""
     table, shape = result.power, shape_of(result)
@@ -174,7 +157,7 @@ def power(result: Result) -> str:
     size = f"{shape.patients:,} patients per arm"
     if len(set(shape.ratio.values())) > 1:
         size = f"{shape.in_a_trial:,} patients"
-    return f"Of {n:,} whole trials with {size}, the share that shows a difference is {_few(parts)}."
+    return f"Of {n:,} whole trials with {size}, the share that shows a difference is {few(parts)}."
 
 
 def looks(result: Result) -> str:
@@ -261,7 +244,7 @@ def rules(result: Result) -> str:
         counts = own.groupby(kinds, sort=False)["patient"].nunique()
         counts = counts.sort_values(ascending=False, kind="stable")
         done = [f"{_was_done(str(kind))} in {count:,}" for kind, count in counts.items()]
-        parts.append(f"{of} under {quoted(arm)}: {_few(done)}")
+        parts.append(f"{of} under {quoted(arm)}: {few(done)}")
     idle = len({rule_words(rule) for rule in written} - set(actions["rule"].astype(str)))
     never = f" {'One rule' if idle == 1 else f'{idle} rules'} never applied." if idle else ""
     return f"The rules acted on {'; and on '.join(parts)}.{never}"
@@ -282,7 +265,7 @@ def _was_done(kind: str) -> str:
     return f"{drug} {past.get(verb, f'{verb}ed')}"
 
 
-def _few(parts: list[str]) -> str:
+def few(parts: list[str]) -> str:
     """Parts in a row; of many the first ones and how many more."""
     if len(parts) <= MOST_NAMED:
         return words.listed(parts)

@@ -122,7 +122,20 @@ def _places(size: float, digits: int) -> int:
 
 def is_fraction(unit: str, statistic: str) -> bool:
     """Whether a value is a share of patients, 0 to 1, which people read in percent."""
-    return unit in ("", "1") and ("proportion" in statistic or statistic == "incidence")
+    return unit in ("", "1") and (
+        "proportion" in statistic or statistic in ("incidence", "event-free")
+    )
+
+
+def inner(text: str) -> str:
+    """Words within a sentence: a first capital goes, but for abbreviations.
+
+    Examples
+    --------
+    >>> inner("Rate ratio"), inner("ARR")
+    ('rate ratio', 'ARR')
+    """
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def shown_unit(unit: str) -> str:

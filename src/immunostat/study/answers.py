@@ -63,7 +63,9 @@ def analyzed(
     own = []
     for name, i, chosen in zip((analysis.arm, analysis.versus), pair, rows, strict=True):
         values = np.asarray(gathered.column(f"endpoint/{i}/{spec.name}")[chosen], np.float64)
-        own.append(ArmValues(name, values, _baseline(gathered, spec, i, chosen)))
+        exact = gathered.exact(i, spec.name)
+        exact = exact and exact.kept(chosen)
+        own.append(ArmValues(name, values, _baseline(gathered, spec, i, chosen), exact))
     measures = (analysis.measure,) if analysis.measure else ()
     at_end = replace(spec, time_day=analysis.time_day)
     return compare_arms(at_end, own[0], own[1], days, measures)

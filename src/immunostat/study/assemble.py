@@ -2,7 +2,8 @@
 
 Everything is written as Antimony and joined by Antimony's own modules: a drug's concentration
 enters the sum at its targets' hooks, the hooks are ports of the core, signals of the core are
-ports of the situation. A drug has no way to a state of the disease.
+ports of the situation, and variables of the situation may drive ports of the core (antigen,
+danger, infected cells). A drug has no way to a state of the disease.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from immunostat.base.errors import InputError, shown_path
+from immunostat.base.errors import InputError, near_matches, shown_path
 from immunostat.base.facts import Fact
 from immunostat.catalog.cards import TargetCard
 from immunostat.catalog.fragments import FOLDER, joined_module
@@ -20,6 +21,7 @@ from immunostat.catalog.model_cards import CoreCard, ModelParameterCard, Situati
 from immunostat.model.antimony import Fragment, flatten
 from immunostat.model.sbml import system_from_sbml
 from immunostat.model.system import OdeSystem
+from immunostat.study.untreated import Untreated, check_untreated, needs_joined, untreated_of
 from immunostat.therapy.drug import Drug, Pk, TargetAction
 
 CORE = "core"
@@ -46,7 +48,9 @@ class Assembly:
     Parameters
     ----------
     core_system
-        The core under the situation's antigen alone: the untreated disease.
+        The core alone.
+    untreated
+        The model in which the untreated patient is found, and how.
     system
         Core, situation and drugs.
     antimony
@@ -62,6 +66,7 @@ class Assembly:
     """
 
     core_system: OdeSystem
+    untreated: Untreated
     system: OdeSystem
     antimony: str
     sbml: str
@@ -144,16 +149,40 @@ def joining_text(
     targets: Mapping[str, TargetCard],
     drugs: Sequence[Drug],
 ) -> str:
-    """Antimony of the main module `study`, and of `untreated`, the core alone."""
-    hooks = hooks_of(drugs, targets)
+    """Antimony of the main module `study`, and of what it is without drugs.
+
+    These are `untreated`, the core alone; and, where the untreated patient is found in core and
+    situation together, `entry`.
+    """
     ports = ", ".join(core.ports)
     lines = ["model untreated()", f"  var {ports};", *(f"  {port} = 0;" for port in core.ports)]
     lines += [f"  {CORE}: {core.module}({ports});", "end", ""]
-    lines += ["model study()", f"  var {ports};"]
+    if needs_joined(situation):
+        lines += ["model entry()", *_joining_lines(core, situation, targets, (), ()), "end", ""]
+    lines += ["model study()"]
+    lines += _joining_lines(core, situation, targets, drugs, hooks_of(drugs, targets))
+    return "\n".join([*lines, "end", ""])
+
+
+def _joining_lines(
+    core: CoreCard,
+    situation: SituationCard,
+    targets: Mapping[str, TargetCard],
+    drugs: Sequence[Drug],
+    hooks: Sequence[Hook],
+) -> list[str]:
+    """Body of a module that joins core, situation and drugs.
+
+    What the situation drives has a name of its own (``disease_danger``), which the port of the
+    core follows: were it the port itself, the core's own value for the port would win.
+    """
+    ports = ", ".join(core.ports)
+    lines = [f"  var {ports};"]
     for drug in drugs:
         lines += kinetics_lines(drug)
     for port in core.ports:
-        terms = [binding_term(hook) for hook in hooks if targets[hook.target].hook == port]
+        terms = [f"{DISEASE}_{port}"] if port in situation.drives else []
+        terms += [binding_term(hook) for hook in hooks if targets[hook.target].hook == port]
         lines.append(f"  {port} := {' + '.join(terms)};" if terms else f"  {port} = 0;")
     for hook in hooks:
         if targets[hook.target].hook not in core.ports:
@@ -163,11 +192,13 @@ def joining_text(
             )
         lines.append(f"  {hook.dissociation} = {hook.value!r};  // nmol/L")
     lines.append(f"  {CORE}: {core.module}({ports});")
-    lines.append(f"  {DISEASE}: {situation.module}({', '.join(situation.ports)});")
+    lines += [f"  var {DISEASE}_{port};" for port in situation.drives]
+    own = (f"{DISEASE}_{port}" if port in situation.drives else port for port in situation.ports)
+    lines.append(f"  {DISEASE}: {situation.module}({', '.join(own)});")
     for drug in drugs:
         if drug.pk is not None:
             lines += _followed(drug.prefix, drug.pk)
-    return "\n".join([*lines, "end", ""])
+    return lines
 
 
 def kinetics_lines(drug: Drug) -> list[str]:
@@ -215,6 +246,12 @@ def kinetics_text(catalog: Catalog, drugs: Sequence[Drug]) -> list[Fragment]:
     return found
 
 
+def name_of_own(name: str, core: CoreCard, situation: SituationCard) -> str:
+    """Name in the joined model of a parameter of a situation: its module's, or a port's value."""
+    is_port = name in core.ports and name not in situation.drives
+    return name if is_port else f"{DISEASE}_{name}"
+
+
 def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) -> Assembly:
     """Join core, situation and drugs.
 
@@ -238,6 +275,11 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
     names = {target for drug in drugs for target in drug.targets}
     targets = {name: catalog.target(name) for name in sorted(names)}
 
+    for port in situation.drives:
+        if port not in core.ports:
+            place = catalog.place(f"situations/{situation.name}", "ports")
+            remedy = near_matches(port, core.ports)
+            raise InputError(f"'{port}' is no port of core '{core.name}'", place, remedy)
     paths = [core.fragment, situation.fragment]
     main = joining_text(core, situation, targets, drugs)
     fragments = [Fragment(text, shown_path(file)) for text, file in map(catalog.text, paths)]
@@ -247,6 +289,11 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
     sbml = flatten(fragments, "study")
     system = system_from_sbml(sbml, situation.name)
     core_system = system_from_sbml(flatten(fragments, "untreated"), f"{situation.name}-untreated")
+    joined = None
+    if needs_joined(situation):
+        joined = system_from_sbml(flatten(fragments, "entry"), f"{situation.name}-entry")
+    untreated = untreated_of(situation, core_system, joined)
+    check_untreated(catalog, situation, untreated, system)
 
     defaults: dict[str, float] = {}
     varied: dict[str, ModelParameterCard] = {}
@@ -262,12 +309,13 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
     for name, card in core.parameters.items():
         take(f"{CORE}_{name}", card, name, f"core/{core.name}")
     for name, card in situation.parameters.items():
-        own = name if name in core.ports else f"{DISEASE}_{name}"
-        take(own, card, name, f"situations/{situation.name}")
+        take(name_of_own(name, core, situation), card, name, f"situations/{situation.name}")
     for target in map(catalog.target, catalog.targets()):
         own = f"{CORE}_{target.hook}_partition"
         if "tissue_partition" in target.parameters and own in system.parameters:
             defaults[own] = target.parameters["tissue_partition"].value
     hooks = hooks_of(drugs, targets)
     names_of_drugs = tuple(drug.name for drug in drugs)
-    return Assembly(core_system, system, main, sbml, defaults, varied, hooks, names_of_drugs)
+    return Assembly(
+        core_system, untreated, system, main, sbml, defaults, varied, hooks, names_of_drugs
+    )

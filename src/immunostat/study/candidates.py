@@ -1,4 +1,4 @@
-"""Candidates: their covariates and parameters, drawn, and their untreated steady state, found."""
+"""Candidates: their covariates and parameters, drawn, and their untreated state, found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pandas as pd
 
 from immunostat.base import streams
 from immunostat.base.errors import InputError, near_matches
-from immunostat.base.units import convert
 from immunostat.catalog.model_cards import ModelParameterCard, SituationCard
 from immunostat.catalog.populations import population_spec
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule
@@ -25,9 +24,8 @@ from immunostat.population.sample import (
 from immunostat.population.sampling import Sampler, sampler_of
 from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly
 from immunostat.study.recruitment import Cohort, Recruitment, columns_of
+from immunostat.study.untreated import untreated_levels
 from immunostat.therapy.drug import Drug
-
-DAYS_PER_YEAR = 365.25
 
 
 def purpose_of_parameter(name: str) -> str:
@@ -133,7 +131,7 @@ def candidates_with(
     stored_numbers: IntArray | None,
     numbers: IntArray,
 ) -> Cohort:
-    """Parameters and untreated steady state of candidates whose covariates are given."""
+    """Parameters and untreated state of candidates whose covariates are given."""
     assembly, situation = recruitment.assembly, recruitment.situation
     drugs, seed = recruitment.drugs, recruitment.seed
     columns = columns_of(covariates)
@@ -150,32 +148,27 @@ def candidates_with(
     if situation.trial_switch:
         values[situation.trial_switch] = 1.0
 
-    core = assembly.core_system
-    steady = situation.steady_state
-    years = convert(steady.duration.value, steady.duration.unit, "year")
-    problem = EnsembleProblem(
-        core,
-        parameter_table(core, values, len(numbers)),
-        Schedule.empty(len(numbers)),
-        np.array([0.0]),
-        core.names,
-        start=-years * DAYS_PER_YEAR,
+    untreated, card = assembly.untreated, situation.untreated
+    rest = untreated_levels(
+        untreated,
+        parameter_table(untreated.system, values, len(numbers)),
+        recruitment.tolerance,
+        recruitment.threads,
     )
-    untreated = solve(problem, tolerance=recruitment.tolerance, threads=recruitment.threads)
-    rest = {name: untreated[name][:, 0] for name in core.names}
-    for parameter, output in steady.anchors.items():
+    for parameter, output in card.anchors.items():
         values[parameter] = rest[output]
-    if steady.scaled is not None:
-        scaled = steady.scaled
-        wanted = columns[scaled.covariate]
-        values[scaled.parameter] = rest[scaled.parameter] * wanted / rest[scaled.output]
-        rest[scaled.output] = wanted
+    for scaled in card.scaled:
+        ratio = columns[scaled.covariate] / rest[scaled.output]
+        values[scaled.parameter] = rest[scaled.parameter] * ratio
+        for state in scaled.states:
+            rest[state] = rest[state] * ratio
+        rest[scaled.output] = columns[scaled.covariate]
 
     system = assembly.system
     parameters = parameter_table(system, values, len(numbers))
     initial = initial_states(system, parameters, recruitment.outputs)
     for i, state in enumerate(system.states):
-        if state in core.states:
+        if state in untreated.taken_over:
             initial[:, i] = rest[state]
     absorbed = draw_bioavailability(drugs, columns, numbers, seed)
     return Cohort(

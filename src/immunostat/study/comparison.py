@@ -11,6 +11,8 @@ import pandas as pd
 from immunostat.catalog.cards import TrialArmCard, TrialCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.outcomes import statistics
+from immunostat.outcomes.summary import FRACTIONS
+from immunostat.study.published_values import factor_to
 from immunostat.study.result_tables import TABLES
 from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.regimen import Regimen
@@ -86,14 +88,17 @@ def _compared(
             continue
         predicted = same.iloc[0]
         n = result.n or published.n
-        is_share = result.unit == "%" and predicted["statistic"] == "proportion"
-        observed = result.value / 100.0 if is_share else result.value
+        is_share = result.unit == "%" and predicted["statistic"] in FRACTIONS
+        factor = 0.01 if is_share else factor_to(result.unit, str(predicted["unit"]))
+        if factor is None:
+            continue
+        observed = factor * result.value
         low = high = np.nan
         if is_share and n is not None:
             found = statistics.proportion(round(observed * n), n)
             low, high = found.low, found.high
         elif result.low is not None and result.high is not None:
-            low, high = result.low, result.high
+            low, high = factor * result.low, factor * result.high
         rows.append(
             {
                 "trial": trial.name,

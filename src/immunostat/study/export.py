@@ -14,7 +14,7 @@ from immunostat.catalog.cards import FactKeys
 from immunostat.catalog.lookup import Catalog
 from immunostat.engine.problem import Action, Event
 from immunostat.model.sbml_writer import INPUT, Change, Remark, write_sbml
-from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly
+from immunostat.study.assemble import CORE, TYPICAL, Assembly, name_of_own
 from immunostat.study.cohort import Cohort, columns_of, draw_cohort
 from immunostat.study.plan import prepare
 from immunostat.study.study import Study
@@ -161,7 +161,7 @@ def _remarks(
     for name, card in core.parameters.items():
         yield f"{CORE}_{name}", _remark_of_card(catalog, card, card.value, card.unit)
     for name, card in situation.parameters.items():
-        own = name if name in core.ports else f"{DISEASE}_{name}"
+        own = name_of_own(name, core, situation)
         yield own, _remark_of_card(catalog, card, card.value, card.unit)
     for drug in drugs:
         for name, parameter in drug.pk.parameters.items() if drug.pk else ():

@@ -135,10 +135,20 @@ class EndpointPart(_Part):
     """One of ``endpoints`` that the study itself declares."""
 
     name: Words
-    kind: Words = Field(description="time_to_event, area, average, change, below, ...")
+    kind: Words = Field(
+        description="time_to_event, area, change, below, event_rate, event_time, ..."
+    )
     of: Words | None = Field(default=None, description="Another endpoint that it reads.")
     component: Words | None = Field(default=None, description="What visits record that it reads.")
+    events: list[Words] = Field(
+        default_factory=list,
+        description="Events, and yes-or-no endpoints, the first of which counts.",
+    )
     level: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    inclusive: bool = Field(default=False, description="Whether the limit itself counts.")
+    confirm_weeks: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="How long a worsening must last."
+    )
     confirmed: bool = Field(default=False, description="Must hold at the next visit too.")
 
 

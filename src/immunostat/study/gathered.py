@@ -12,6 +12,7 @@ import numpy.typing as npt
 from immunostat.base import streams
 from immunostat.engine.problem import IntArray
 from immunostat.model.system import FloatArray
+from immunostat.outcomes.event_times import EventTimes
 from immunostat.study.plan import Plan
 from immunostat.study.store import AnyArray, Chunk, Store, chunks_of
 from immunostat.trial.assign import assign, strata_of
@@ -116,6 +117,24 @@ class Gathered:
         if self.assigned is None:
             return np.ones(self.n_patients, dtype=bool)
         return np.asarray(self.assigned == arm)
+
+    def exact(self, arm: int, endpoint: str) -> EventTimes | None:
+        """Days of events of all patients, for an endpoint that is made of events."""
+        try:
+            return EventTimes.of(
+                np.asarray(self.column(f"event_time/{arm}/{endpoint}"), np.float64)
+            )
+        except KeyError:
+            return None
+
+    def gone(self, arm: int) -> FloatArray:
+        """Day on which each patient of an arm left or died, infinite without. Shape (patient,)."""
+        found = np.full(int(self.is_in(arm).sum()), np.inf)
+        if self.plan.study.dropout:
+            found = self.values(f"left/{arm}", arm)
+        if self.plan.situation.events:
+            found = np.fmin(found, self.values(f"died/{arm}", arm))
+        return found
 
     def values(self, name: str, arm: int) -> FloatArray:
         """A column of the patients of an arm."""

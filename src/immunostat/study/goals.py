@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from immunostat.catalog.cards import TrialArmCard, TrialCard, TrialResultCard
+from immunostat.study.published_values import factor_to
+
+#: The measure of a result of one arm.
+VALUE = "value"
 
 
 @dataclass(frozen=True)
@@ -27,19 +32,44 @@ class Goal:
     unit
         Such as percentage points.
     week, within_weeks
-        Results of these weeks count: `week` and as many before and after.
+        Results of these weeks count: `week` and as many before and after; of any week if None.
+    measures
+        What counts: ``value``, the results of arms, or comparisons such as ``rate ratio``.
+    is_relative
+        Whether the error is of the published value, in percent.
     """
 
     name: str
     endpoints: tuple[str, ...]
     at_most: float
     unit: str
-    week: float
+    week: float | None
     within_weeks: float = 2.0
+    measures: tuple[str, ...] = (VALUE,)
+    is_relative: bool = False
 
-    def holds(self, endpoint: str, week: float) -> bool:
+    def holds(self, endpoint: str, week: float, measure: str = VALUE) -> bool:
         """Whether a result is of its kind and time."""
-        return endpoint in self.endpoints and abs(week - self.week) <= self.within_weeks
+        is_near = self.week is None or abs(week - self.week) <= self.within_weeks
+        return endpoint in self.endpoints and measure in self.measures and is_near
+
+    @property
+    def digits(self) -> int:
+        """Decimal places in which errors are told."""
+        return 1 if self.at_most >= 1 else 2
+
+    def off(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Predicted minus published, in `unit`. Shape (row,)."""
+        return rows["difference"].to_numpy(np.float64) * self.scale(rows)
+
+    def scale(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """What differences in the unit of a row are multiplied with to be in `unit`."""
+        if self.is_relative:
+            return np.asarray(100.0 / rows["observed"].to_numpy(np.float64))
+        if "unit" not in rows:
+            return np.ones(len(rows))
+        factors = [factor_to(str(unit), self.unit) for unit in rows["unit"]]
+        return np.array([1.0 if factor is None else factor for factor in factors])
 
 
 #: Goals by situation. They were set before anything was predicted; none is a measurement.
@@ -47,6 +77,26 @@ GOALS: Mapping[str, tuple[Goal, ...]] = {
     "rheumatoid-arthritis": (
         Goal("ACR20/50/70 at week 24", ("ACR20", "ACR50", "ACR70"), 6.0, "points", 24.0),
         Goal("DAS28-CRP change at week 24", ("DAS28-CRP-change",), 0.4, "1", 24.0),
+    ),
+    "multiple-sclerosis": (
+        Goal("Annualized relapse rate", ("ARR",), 0.06, "1/year", None),
+        Goal("Ratio of relapse rates", ("ARR",), 0.12, "1", None, measures=("rate ratio",)),
+    ),
+    "multiple-myeloma": (
+        Goal("Response rate", ("ORR",), 8.0, "points", None),
+        Goal("Median progression-free survival", ("PFS",), 20.0, "%", None, is_relative=True),
+    ),
+    "hepatitis-c": (Goal("Sustained virological response", ("SVR",), 8.0, "points", None),),
+    "influenza": (Goal("Days of shedding", ("shedding",), 1.0, "day", None),),
+    "covid-19": (
+        Goal(
+            "28-day mortality ratio",
+            ("mortality-28-day",),
+            0.1,
+            "1",
+            None,
+            measures=("risk ratio", "hazard ratio"),
+        ),
     ),
 }
 
@@ -70,13 +120,26 @@ def why_not_judged(
     trial: TrialCard, arm: TrialArmCard, result: TrialResultCard, goals: Sequence[Goal]
 ) -> str:
     """Why a result does not count towards a goal; empty if it does."""
+    return why_left_out(trial, arm, goals, result.endpoint, result.week, result.checked)
+
+
+def why_left_out(
+    trial: TrialCard,
+    arm: TrialArmCard,
+    goals: Sequence[Goal],
+    endpoint: str,
+    week: float,
+    checked: bool,
+    measure: str = VALUE,
+) -> str:
+    """Why a result of an arm, or a comparison, does not count towards a goal; empty if it does."""
     if arm.role == "training":
         return "training"
-    if not any(goal.holds(result.endpoint, result.week) for goal in goals):
+    if not any(goal.holds(endpoint, week, measure) for goal in goals):
         return "no goal for this endpoint and week"
     if trial.doubt:
         return f"doubtful: {trial.doubt}"
-    return "" if result.checked else "not read in a source"
+    return "" if checked else "not read in a source"
 
 
 def errors(table: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
@@ -105,9 +168,9 @@ def errors(table: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
     """
     rows = []
     for goal in goals:
-        kind = table["endpoint"].isin(goal.endpoints)
-        near = (table["week"] - goal.week).abs() <= goal.within_weeks
-        own = table[kind & near]
+        measure = table["measure"] if "measure" in table else [VALUE] * len(table)
+        parts = zip(table["endpoint"], table["week"], measure, strict=True)
+        own = table[np.array([goal.holds(*part) for part in parts], dtype=np.bool_)]
         judged = own[own["judged"].astype(bool)]
         rows.append(_line(goal, "all", ALL, judged, has_verdict=True))
         if own.empty:
@@ -133,22 +196,24 @@ def conclusion(goal: Goal, rows: pd.DataFrame) -> str:
     """
     row = rows[(rows["goal"] == goal.name) & (rows["verdict"] != "")].iloc[0]
     unit = "" if goal.unit == "1" else f" {goal.unit}"
-    aim = f"{goal.name}: mean absolute error at most {goal.at_most:g}{unit}"
+    of = "mean absolute relative error" if goal.is_relative else "mean absolute error"
+    aim = f"{goal.name}: {of} at most {goal.at_most:g}{unit}"
     if not row["values"]:
         return f"{aim}; {row['verdict']}: no held-back value was read"
-    found = f"{row['mean_absolute_error']:.1f}{unit} in {row['values']} held-back values"
+    digits = goal.digits
+    found = f"{row['mean_absolute_error']:.{digits}f}{unit} in {row['values']} held-back values"
     treated = rows[(rows["goal"] == goal.name) & (rows["group"] == WITH_DRUG)].iloc[0]
     alone = ""
     if treated["values"]:
         error = float(treated["mean_absolute_error"])
-        alone = f" ({error:.1f} in the {treated['values']} of arms with a drug)"
+        alone = f" ({error:.{digits}f} in the {treated['values']} of arms with a drug)"
     return f"{aim}; {found}: {row['verdict']}{alone}"
 
 
 def _line(
     goal: Goal, by: str, group: str, rows: pd.DataFrame, has_verdict: bool = False
 ) -> dict[str, object]:
-    off = rows["difference"].to_numpy(np.float64)
+    off = goal.off(rows)
     mean_absolute = float(np.mean(np.abs(off))) if len(off) else math.nan
     known = rows[rows["observed_low"].notna()]
     inside = known["predicted"].between(known["observed_low"], known["observed_high"])
@@ -162,7 +227,7 @@ def _line(
         "group": group,
         "values": len(off),
         "mean_absolute_error": mean_absolute,
-        "by_chance": _by_chance(known),
+        "by_chance": _by_chance(goal, known),
         "mean_error": float(np.mean(off)) if len(off) else math.nan,
         "worst": float(off[np.argmax(np.abs(off))]) if len(off) else math.nan,
         "inside": float(inside.mean()) if len(known) else math.nan,
@@ -171,12 +236,15 @@ def _line(
     }
 
 
-def _by_chance(rows: pd.DataFrame) -> float:
+def _by_chance(goal: Goal, rows: pd.DataFrame) -> float:
     """Mean absolute error of a perfect model: standard errors are a quarter of the intervals."""
+    known = rows["predicted_low"].notna() & rows["predicted_high"].notna()
+    rows = rows[known]
     if rows.empty:
         return math.nan
     widths = [
         (rows[f"{side}_high"] - rows[f"{side}_low"]).to_numpy(np.float64) / (2 * 1.959963984540054)
         for side in ("observed", "predicted")
     ]
-    return float(np.mean(np.hypot(*widths)) * math.sqrt(2 / math.pi))
+    error = np.hypot(*widths) * goal.scale(rows)
+    return float(np.mean(error) * math.sqrt(2 / math.pi))

@@ -60,7 +60,7 @@ def _incidence(gathered: Gathered, harm: Harm, i: int) -> Iterator[dict[str, Any
         "unit": "1/(100 year)",
         "expected": 100.0 * expected / years if years else np.nan,
     }
-    if gathered.plan.study.dropout:
+    if np.isfinite(gathered.gone(i)).any():
         yield _cumulative(gathered, key, i, years)
     yield from _severity(gathered, harm, i, years)
     yield from _causes(gathered, key, i, expected, years)
@@ -151,7 +151,7 @@ def _cumulative(gathered: Gathered, key: str, i: int, years: float) -> dict[str,
     has_event = ~np.isnan(first)
     seen = np.where(has_event, first, gathered.values(f"follow_up/{key}", i))
     event = TimeToEvent(seen, has_event)
-    curve = cumulative_incidence_of_cause(*competing_causes(event, gathered.values(f"left/{i}", i)))
+    curve = cumulative_incidence_of_cause(*competing_causes(event, gathered.gone(i)))
     return {
         "measure": "cumulative incidence, leaving competes",
         "n": len(first),
@@ -170,10 +170,8 @@ def _grades(gathered: Gathered, harm: Harm, i: int) -> Iterator[dict[str, Any]]:
     plan = gathered.plan
     worst = gathered.values(f"grade/{i}/{harm.name}", i)
     seen = worst[np.isfinite(worst)]
-    years = len(seen) * plan.study.duration_day / DAYS_PER_YEAR
-    if plan.study.dropout:
-        stays = np.minimum(gathered.values(f"left/{i}", i), plan.study.duration_day)
-        years = float(np.sum(stays[np.isfinite(worst)])) / DAYS_PER_YEAR
+    stays = np.minimum(gathered.gone(i), plan.study.duration_day)
+    years = float(np.sum(stays[np.isfinite(worst)])) / DAYS_PER_YEAR
     measures: list[tuple[str, Any]] = [("any grade", seen >= 1)]
     measures += [(f"grade {grade}", seen == grade) for grade in sorted(harm.card.grades)]
     if {3, 4} <= set(harm.card.grades):
@@ -187,6 +185,7 @@ def event_tables(gathered: Gathered) -> Iterator[pd.DataFrame]:
     for i, chunk, own in _by_arm(gathered):
         parts = [
             *_side_effects(gathered.plan, chunk, i),
+            *_diseased(gathered.plan, chunk, i),
             *_leavings(gathered.plan, chunk, i),
             *_acted(gathered.plan, chunk, i),
         ]
@@ -242,6 +241,12 @@ def _side_effects(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:
         yield rows, _named(len(rows), harm.name), day, grade
 
 
+def _diseased(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:
+    for name in plan.situation.events:
+        rows, day = chunk.logs[f"disease/{i}/{name}/row"], chunk.logs[f"disease/{i}/{name}/day"]
+        yield rows, _named(len(rows), name), day, np.full(len(rows), np.nan)
+
+
 def _leavings(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:
     if plan.study.dropout:
         names = np.array([f"left: {name}" for name in cause_names(plan)], dtype=object)
@@ -257,6 +262,9 @@ def _done(plan: Plan, chunk: Chunk, i: int) -> IntArray:
     if plan.study.dropout:
         left = chunk.columns[f"left/{i}"][chunk.logs["action/row"]]
         own &= chunk.logs["action/day"] <= left
+    if plan.situation.events:
+        died = chunk.columns[f"died/{i}"][chunk.logs["action/row"]]
+        own &= ~(chunk.logs["action/day"] > died)
     return np.flatnonzero(own)
 
 

@@ -14,14 +14,15 @@ import numpy as np
 from immunostat.engine.problem import IntArray
 from immunostat.engine.solution import Status
 from immunostat.model.system import FloatArray
-from immunostat.outcomes.endpoints import Observations, evaluate
+from immunostat.outcomes.endpoints import Observations, evaluate, times_of
+from immunostat.outcomes.event_times import DiseaseCourse, EventTimes
 from immunostat.outcomes.scores import ctcae_grade
 from immunostat.outcomes.severity import present_at
 from immunostat.outcomes.sketch import Sketch, tree_sum
 from immunostat.study.harm import Drawn, Harm, events_of, graded_values
 from immunostat.study.plan import Plan
 from immunostat.study.recruitment import columns_of
-from immunostat.study.simulation import Simulation
+from immunostat.study.simulation import Simulation, disease_course
 from immunostat.study.specs import component_units, concentration_outputs, specs_of
 from immunostat.study.store import AnyArray, Chunk
 from immunostat.trial.dropout import Happenings, dropout_times, missing_visits, observed_until
@@ -96,23 +97,33 @@ def _arm(
     columns[f"status/{i}"] = simulation.status(arm)
     events = _drawn(simulation, arm)
     leaving, cause = _leaving(simulation, arm, events)
+    course = disease_course(simulation, arm, leaving)
+    if course is not None:
+        # Who has died does not leave any more.
+        is_dead = ~np.isnan(course.died_day)
+        cause = np.where(is_dead, -1, cause)
+        columns |= _disease(plan, course, i, logs)
+    gone = leaving if course is None else np.fmin(leaving, course.died_day)
     if plan.study.dropout:
-        columns[f"left/{i}"], columns[f"cause/{i}"] = leaving, cause
-    seen = _seen(simulation, arm, leaving)
+        columns[f"left/{i}"] = np.where(cause < 0, np.inf, leaving)
+        columns[f"cause/{i}"] = cause
+    seen = _seen(simulation, arm, gone)
     columns |= {f"visit/{i}/{name}": values for name, values in seen.items()}
-    for name, values in endpoint_values(plan, seen).items():
+    for name, values in endpoint_values(plan, seen, course).items():
         columns[f"endpoint/{i}/{name}"] = values
+    for name, exact in exact_times(plan, seen, course).items():
+        columns[f"event_time/{i}/{name}"] = exact.array
     for drug, output in concentration_outputs(plan, arm).items():
         found = simulation.values(arm, output.name)[:, simulation.visit_index] * output.factor
-        columns[f"concentration/{i}/{drug}"] = observed_until(found, days, leaving)
+        columns[f"concentration/{i}/{drug}"] = observed_until(found, days, gone)
     for name, ratio in _ratios(simulation, arm).items():
         columns[f"ratio/{i}/{name}"] = ratio
     for harm in plan.side_effects:
         key = f"{i}/{harm.name}"
         if harm.is_drawn:
             drawn = events[harm.name]
-            if plan.study.dropout:
-                drawn = _events(simulation, harm, arm, leaving)
+            if np.isfinite(gone).any():
+                drawn = _events(simulation, harm, arm, gone)
             own = drawn.events
             columns[f"expected/{key}"] = own.expected
             columns[f"background/{key}"] = drawn.by_background
@@ -135,8 +146,37 @@ def observed_endpoints(simulation: Simulation, arm: str) -> dict[str, FloatArray
 
     Each (patient, visit).
     """
+    return observed_outcomes(simulation, arm)[0]
+
+
+def observed_outcomes(
+    simulation: Simulation, arm: str
+) -> tuple[dict[str, FloatArray], dict[str, EventTimes]]:
+    """Every endpoint as the trial sees it, and the days of events of those made of events.
+
+    The first each (patient, visit).
+    """
+    plan = simulation.plan
     leaving, _ = _leaving(simulation, arm, _drawn(simulation, arm))
-    return endpoint_values(simulation.plan, _seen(simulation, arm, leaving))
+    course = disease_course(simulation, arm, leaving)
+    gone = leaving if course is None else np.fmin(leaving, course.died_day)
+    seen = _seen(simulation, arm, gone)
+    return endpoint_values(plan, seen, course), exact_times(plan, seen, course)
+
+
+def _disease(
+    plan: Plan, course: DiseaseCourse, i: int, logs: dict[str, AnyArray]
+) -> dict[str, AnyArray]:
+    """What happened to the patients of an arm by their disease."""
+    columns: dict[str, AnyArray] = {f"end/{i}": course.end_day, f"died/{i}": course.died_day}
+    for name in plan.situation.events:
+        own, key = course.of(name), f"{i}/{name}"
+        columns[f"disease_count/{key}"] = own.counts
+        columns[f"disease_follow_up/{key}"] = own.follow_up
+        columns[f"disease_expected/{key}"] = own.expected
+        columns[f"disease_first/{key}"] = own.first
+        logs[f"disease/{key}/row"], logs[f"disease/{key}/day"] = own.event_row, own.event_time
+    return columns
 
 
 def _seen(simulation: Simulation, arm: str, leaving: FloatArray) -> dict[str, FloatArray]:
@@ -212,12 +252,29 @@ def _events(
     )
 
 
-def endpoint_values(plan: Plan, seen: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def endpoint_values(
+    plan: Plan, seen: Mapping[str, FloatArray], course: DiseaseCourse | None = None
+) -> dict[str, FloatArray]:
     """Every endpoint of the study. Each (patient, visit)."""
+    observations = _observations(plan, seen, course)
+    return {spec.name: evaluate(spec, observations) for spec in specs_of(plan)}
+
+
+def exact_times(
+    plan: Plan, seen: Mapping[str, FloatArray], course: DiseaseCourse | None = None
+) -> dict[str, EventTimes]:
+    """Days of events of every endpoint of the study that is made of events."""
+    observations = _observations(plan, seen, course)
+    found = {spec.name: times_of(spec, observations) for spec in specs_of(plan)}
+    return {name: exact for name, exact in found.items() if exact is not None}
+
+
+def _observations(
+    plan: Plan, seen: Mapping[str, FloatArray], course: DiseaseCourse | None
+) -> Observations:
     days = np.array(plan.study.visits_day)
     n_visits = next(iter(seen.values())).shape[1]
-    observations = Observations(days[:n_visits], seen, component_units(plan.situation))
-    return {spec.name: evaluate(spec, observations) for spec in specs_of(plan)}
+    return Observations(days[:n_visits], seen, component_units(plan.situation), course)
 
 
 def _leaving(
@@ -231,7 +288,7 @@ def _leaving(
     seen = simulation.visits[arm]
     values: dict[str, FloatArray] = {
         **columns_of(simulation.cohort.covariates),
-        **endpoint_values(plan, seen),
+        **endpoint_values(plan, seen, disease_course(simulation, arm)),
         **seen,
     }
     happened = {
@@ -255,12 +312,15 @@ def _leaving(
 def _ratios(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
     """Activity of each part of the immune response under an arm over that without it.
 
-    Of time averages from the middle of the study on, when treatment has had time to work.
+    Both courses are of the same patient, so that a disease that grows or passes is the same in
+    both. Where it rests without treatment, time averages are from the middle of the study on,
+    when treatment has had time to work; where it does not, over the whole study, since the middle
+    may be past the illness.
     """
     plan = simulation.plan
     if arm == plan.reference:
         return {}
-    late = plan.times >= plan.study.duration_day / 2
+    late = plan.times >= (plan.study.duration_day / 2 if plan.situation.rests else 0.0)
     found = {}
     for name, function in plan.core.functions.items():
         treated, without = (

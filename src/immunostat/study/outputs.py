@@ -6,14 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.model_cards import CoreCard, SituationCard
+from immunostat.outcomes.hazards import DAYS_PER_YEAR
 from immunostat.study.assemble import Assembly
 from immunostat.study.harm import Harm
 from immunostat.therapy.drug import Drug
-
-#: Days between samples of a course, besides visits and the ends of infusions. Every second one is a
-#: whole week, when most doses of the field are given.
-SAMPLE_EVERY_DAY = 3.5
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Output:
     unit
         Unit for readers.
     kind
-        ``concentration``, ``engagement`` or ``course``.
+        ``concentration``, ``engagement``, ``course`` or ``hazard``.
     factor
         What the model's value is multiplied with to be in `unit`.
     high
@@ -97,11 +95,18 @@ def _all(
             )
     for function in core.functions.values():
         yield Output(function.output, function.title, "relative to health", "course")
-    for card in situation.steady_state.plausible:
+    for card in situation.untreated.plausible:
         yield Output(card.output, card.output, "1", "course")
-    recorded = {component.output for component in situation.components.values()}
+    for event in situation.events.values():
+        if event.hazard not in assembly.system.names:
+            raise InputError(
+                f"event '{event.title}' reads '{event.hazard}', which situation "
+                f"'{situation.name}' does not have",
+                remedy=near_matches(event.hazard, assembly.system.names),
+            )
+        title = f"{event.title}: hazard"
+        yield Output(event.hazard, title, "1/year", "hazard", DAYS_PER_YEAR)
     for effect in side_effects:
         graded = effect.output if effect.output not in situation.components else ""
         for name in (*effect.states, *([graded] if graded else [])):
-            if name not in recorded:
-                yield Output(name, name, "1", "course")
+            yield Output(name, name, "1", "course")

@@ -7,16 +7,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from immunostat.base.errors import InputError
+from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.lookup import Catalog
-from immunostat.catalog.model_cards import CoreCard, PopulationCard, SituationCard
+from immunostat.catalog.model_cards import (
+    SAMPLE_EVERY_DAY,
+    CoreCard,
+    PopulationCard,
+    SituationCard,
+)
 from immunostat.engine.problem import Tolerance
 from immunostat.model.system import FloatArray
 from immunostat.population.sampling import Sampling
 from immunostat.study.assemble import Assembly, assemble
 from immunostat.study.cohort import Recruitment
 from immunostat.study.harm import Harm, Surroundings, harms_of, warnings_of
-from immunostat.study.outputs import SAMPLE_EVERY_DAY, Output, outputs_of
+from immunostat.study.outputs import Output, outputs_of
 from immunostat.study.stored_population import StoredPopulation, open_population
 from immunostat.study.study import Study
 from immunostat.therapy.drug import Drug
@@ -130,6 +135,7 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
     population = catalog.population(study.population.name)
     if study.population.prior is not None:
         study.population.prior.check(situation)
+    check_covariates(situation, population, catalog)
     in_start = drugs_in_start(study, population)
     drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
     assembly = assemble(catalog, situation, drugs)
@@ -159,10 +165,33 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
         outputs_of(core, situation, drugs, side_effects, assembly),
         arms if untreated else (*arms, REFERENCE_ARM),
         untreated[0] if untreated else REFERENCE_ARM,
-        sample_times(study),
+        sample_times(study, situation.sample_every_day),
         stored=_stored(study, catalog),
         warnings=warnings_of(cards, taken),
     )
+
+
+def check_covariates(
+    situation: SituationCard, population: PopulationCard, catalog: Catalog
+) -> None:
+    """Refuse a population that lacks a covariate which the situation takes from it.
+
+    Raises
+    ------
+    InputError
+        With file and line of the situation's card.
+    """
+    key = f"{situation.untreated_key}.scaled"
+    wanted = {f"from_covariates.{name}": own for name, own in situation.from_covariates.items()}
+    wanted |= {f"{key}.{i}": own.covariate for i, own in enumerate(situation.untreated.scaled)}
+    for path, covariate in wanted.items():
+        if covariate not in population.covariates:
+            raise InputError(
+                f"population '{population.name}' has no covariate '{covariate}', which the "
+                "situation takes from it",
+                catalog.place(f"situations/{situation.name}", path),
+                near_matches(covariate, population.covariates),
+            )
 
 
 def _stored(study: Study, catalog: Catalog) -> StoredPopulation | None:
@@ -197,7 +226,7 @@ def drugs_in_start(study: Study, population: PopulationCard) -> frozenset[str]:
     return frozenset({drug})
 
 
-def sample_times(study: Study) -> FloatArray:
+def sample_times(study: Study, every_day: float = SAMPLE_EVERY_DAY) -> FloatArray:
     """Times at which outputs are kept: a grid, visits, and the end of every infusion, day."""
     ends = {
         dose.time_day + dose.infusion_day
@@ -206,6 +235,6 @@ def sample_times(study: Study) -> FloatArray:
         for dose in regimen.doses(study.duration_day)
         if dose.infusion_day and dose.time_day + dose.infusion_day < study.duration_day
     }
-    n_steps = int(np.ceil(study.duration_day / SAMPLE_EVERY_DAY))
-    grid = np.minimum(np.arange(n_steps + 1) * SAMPLE_EVERY_DAY, study.duration_day)
+    n_steps = int(np.ceil(study.duration_day / every_day))
+    grid = np.minimum(np.arange(n_steps + 1) * every_day, study.duration_day)
     return np.unique(np.concatenate([grid, study.visits_day, sorted(ends)]))

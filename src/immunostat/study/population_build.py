@@ -357,7 +357,7 @@ def response_chances(
                 values[:, 0] = simulation.visits[arm][name][:, 0]
             observations = Observations(np.asarray(plan.study.visits_day), seen, units)
             for name in names:
-                spec = endpoint_spec(name, plan.situation.endpoints[name], "1")
+                spec = endpoint_spec(name, plan.situation)
                 answer = np.nan_to_num(evaluate(spec, observations), nan=0.0) / DRAWS
                 chances[arm, name] = chances.get((arm, name), 0.0) + answer
     return chances

@@ -80,8 +80,7 @@ def run_in(recruitment: Recruitment, prior: Prior, candidates: Cohort) -> tuple[
         for name, card in situation.components.items()
     }
     visits = np.array([0.0, prior.duration_day])
-    card = situation.endpoints[prior.endpoint]
-    spec = endpoint_spec(prior.endpoint, card, "1")
+    spec = endpoint_spec(prior.endpoint, situation)
     responded = evaluate(spec, Observations(visits, observed, units))[:, 1] == 1.0
 
     findings = Findings(n)

@@ -103,13 +103,21 @@ class Prior:
         return " and ".join(drug.name for drug in self.drugs)
 
     def check(self, situation: SituationCard) -> None:
-        """Refuse an endpoint that does not answer yes or no.
+        """Refuse an endpoint that does not answer yes or no, and a disease that does not rest.
 
         Raises
         ------
         InputError
-            The situation has no such endpoint, or it is a number.
+            The situation has no such endpoint, or it is a number; or its untreated patients are
+            not at a steady state, so that nobody can say how they were before they entered.
         """
+        if not situation.rests:
+            raise InputError(
+                f"a prior treatment cannot be put before entry in {situation.name}: its untreated "
+                "disease is not at rest then",
+                remedy="leave out 'prior', and let the population say what those who failed a "
+                "treatment are like",
+            )
         binary = [name for name, own in situation.endpoints.items() if KINDS[own.kind].is_binary]
         if self.endpoint not in binary:
             raise InputError(

@@ -96,6 +96,8 @@ class Result:
         ``side_effects``, ``compare_with``, and whatever else the study says.
     endpoints, side_effects, comparison
         One row per arm and estimate, with 95 % intervals; published values beside predicted.
+    disease_events, event_curves
+        How often each event of the disease came, and curves of it over time.
     patients, visits, events
         One row per arm and patient, per visit (a column for each score), per event.
     parameters
@@ -124,6 +126,8 @@ class Result:
     study: dict[str, Any]
     endpoints: pd.DataFrame = field(default_factory=TABLES["endpoints"].empty)
     side_effects: pd.DataFrame = field(default_factory=TABLES["side_effects"].empty)
+    disease_events: pd.DataFrame = field(default_factory=TABLES["disease_events"].empty)
+    event_curves: pd.DataFrame = field(default_factory=TABLES["event_curves"].empty)
     patients: pd.DataFrame = field(default_factory=TABLES["patients"].empty)
     events: pd.DataFrame = field(default_factory=TABLES["events"].empty)
     visits: pd.DataFrame = field(default_factory=TABLES["visits"].empty)
@@ -359,6 +363,8 @@ def _read_table(folder: Path, name: str) -> pd.DataFrame | Later:
     A large one is read when somebody looks at it.
     """
     table = TABLES[name]
+    if table.is_optional and not (folder / table.file).exists():
+        return table.empty()
     with _reading(folder / table.file) as path:
         if table.file.endswith(".parquet"):
             about = pq.read_metadata(path)

@@ -21,10 +21,13 @@ class Table:
         Name in the result folder; the ending says the format.
     columns
         Required columns in order: name -> (kind, meaning). Others may follow.
+    is_optional
+        Whether a result without the file is read as one whose table is empty.
     """
 
     file: str
     columns: Mapping[str, tuple[Kind, str]]
+    is_optional: bool = False
 
     def empty(self) -> pd.DataFrame:
         """The table without rows, with its required columns."""
@@ -74,6 +77,37 @@ TABLES: dict[str, Table] = {
             "expected": ("number", "what the model expects, without the chance of drawing"),
         },
     ),
+    "disease_events": Table(
+        "disease_events.csv",
+        {
+            "arm": _ARM,
+            "event": ("text", "event of the disease, for example relapse"),
+            "measure": ("text", "rate, or share with an event by the end"),
+            "n": ("number", "patients who were followed"),
+            "events": ("number", "events that were drawn, or patients with one"),
+            "patient_years": ("number", "time at risk, year"),
+            "estimate": ("number", "value in `unit`; a share is 0 to 1"),
+            "low": _LOW,
+            "high": _HIGH,
+            "unit": _UNIT,
+            "expected": ("number", "rate that the model expects, without the chance of drawing"),
+        },
+        is_optional=True,
+    ),
+    "event_curves": Table(
+        "event_curves.csv",
+        {
+            "arm": _ARM,
+            "event": ("text", "event of the disease, or an endpoint that is made of events"),
+            "measure": ("text", "cumulative incidence, event-free, or mean cumulative count"),
+            "time_day": _DAY,
+            "estimate": ("number", "share of patients, or events per patient"),
+            "low": ("number", "lower end of the 95 % interval"),
+            "high": ("number", "upper end of the 95 % interval"),
+            "n_at_risk": ("number", "patients still at risk"),
+        },
+        is_optional=True,
+    ),
     "patients": Table(
         "patients.parquet",
         {
@@ -87,7 +121,10 @@ TABLES: dict[str, Table] = {
         {
             "arm": _ARM,
             "patient": _PATIENT,
-            "event": ("text", "side effect, or what a trial rule did (hold, resume, stop)"),
+            "event": (
+                "text",
+                "event of the disease, side effect, or what a rule did (hold, resume, stop)",
+            ),
             "time_day": _DAY,
             "grade": ("number", "severity 1 to 5, empty where the event has none"),
         },

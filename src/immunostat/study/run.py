@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from immunostat.catalog.lookup import Catalog, packaged_catalog
-from immunostat.study import answers, harm_tables, ledger, summaries
+from immunostat.study import answers, disease_tables, harm_tables, ledger, summaries
 from immunostat.study.chunks import Cut, Maker, Progress, cut_of, gather
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.comparison import comparison
@@ -236,6 +236,8 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         },
         endpoints=endpoints,
         side_effects=harm_tables.side_effect_table(gathered),
+        disease_events=disease_tables.disease_event_table(gathered),
+        event_curves=disease_tables.event_curve_table(gathered),
         patients=table(summaries.patient_tables),
         events=table(harm_tables.event_tables),
         visits=table(summaries.visit_tables),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from immunostat.base import streams
-from immunostat.catalog.model_cards import ComponentCard
+from immunostat.catalog.endpoint_cards import ComponentCard
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
@@ -29,6 +29,7 @@ BoolArray = npt.NDArray[np.bool_]
 PLAUSIBILITY, ENTRY, PRIOR = "plausibility", "entry", "prior treatment"
 
 UNSOLVED = "untreated disease not solved"
+UNSOLVED_OR_MOVING = "untreated disease not solved, or not at rest"
 
 
 @dataclass
@@ -199,19 +200,20 @@ def plausibility(
 ) -> Findings:
     """Which candidates are no virtual patients: a readout lies outside what patients have.
 
-    The untreated steady state is looked at. Background therapy that everybody keeps is part of
+    The untreated state at entry is looked at. Background therapy that everybody keeps is part of
     that state, so that it is the state on background therapy too.
     """
     situation = recruitment.situation
     solved = np.asarray(np.isfinite(candidates.initial_states).all(axis=1))
     findings = Findings(len(candidates.numbers))
-    findings.add(UNSOLVED, PLAUSIBILITY, ~solved)
-    for range_ in situation.steady_state.plausible:
+    must_rest = recruitment.assembly.untreated.is_checked
+    findings.add(UNSOLVED_OR_MOVING if must_rest else UNSOLVED, PLAUSIBILITY, ~solved)
+    for range_ in situation.untreated.plausible:
         readout = true[range_.output][:, 0]
         findings.add_range(
             range_.output, PLAUSIBILITY, readout, range_.minimum, range_.maximum, among=solved
         )
-    for own in situation.steady_state.readouts:
+    for own in situation.untreated.readouts:
         card = situation.components[own.component]
         readout = true[card.output][:, 0] * (card.factor.value if card.factor else 1.0)
         findings.add_range(

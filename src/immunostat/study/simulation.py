@@ -15,13 +15,14 @@ from immunostat.engine.solution import Trajectories
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import Observations, evaluate
+from immunostat.outcomes.event_times import DiseaseCourse, draw_course
 from immunostat.outcomes.scores import ctcae_grade
 from immunostat.study.cohort import Cohort, columns_of, observe
 from immunostat.study.doses import DoseBook
 from immunostat.study.harm import Harm, events_of, graded_values
 from immunostat.study.plan import METHOD, Plan
 from immunostat.study.reactive import ActionLog, Observer, solve_with_rules
-from immunostat.study.specs import component_units, endpoint_specs
+from immunostat.study.specs import component_units, endpoint_specs, event_kinds
 from immunostat.therapy.schedule import schedule_for
 from immunostat.trial.dropout import missing_visits
 
@@ -209,6 +210,27 @@ def _happened_since(
     found = np.zeros(n)
     found[happened.event_row[happened.event_time > since_day]] = 1.0
     return found
+
+
+def disease_course(
+    simulation: Simulation, arm: str, leaving_day: FloatArray | None = None
+) -> DiseaseCourse | None:
+    """Events of the disease in one arm; None where the situation has none.
+
+    Parameters
+    ----------
+    leaving_day
+        Day on which each patient leaves; None follows everybody. Shape (patient,).
+    """
+    plan = simulation.plan
+    if not plan.situation.events:
+        return None
+    hazards = {
+        name: simulation.values(arm, card.hazard) for name, card in plan.situation.events.items()
+    }
+    seed = plan.study.population.seed
+    numbers = simulation.cohort.numbers
+    return draw_course(event_kinds(plan.situation), hazards, plan.times, seed, numbers, leaving_day)
 
 
 def schedule_of(plan: Plan, cohort: Cohort) -> Schedule:

@@ -17,7 +17,7 @@ from immunostat.base.errors import InputError, Place, UnitError, UnknownNameErro
 from immunostat.base.units import DAYS, days_of
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.reader import Document, parse_value, read_yaml, validated
-from immunostat.outcomes.endpoints import EndpointSpec
+from immunostat.outcomes.endpoints import EndpointSpec, is_made_of_events
 from immunostat.study.eligibility import eligibility
 from immunostat.study.file import (
     DEFAULT_PATIENTS,
@@ -30,7 +30,7 @@ from immunostat.study.file import (
     StudyFile,
 )
 from immunostat.study.recruitment import Prior
-from immunostat.study.specs import endpoint_specs
+from immunostat.study.specs import endpoint_spec, endpoint_specs
 from immunostat.study.stored_population import open_population
 from immunostat.study.trial_parts import (
     Analysis,
@@ -434,9 +434,11 @@ class _Checker:
         card = self.catalog.population(self.population().name)
         covariates = {name: own.unit for name, own in card.covariates.items()}
         components = {name: own.unit for name, own in situation.components.items()}
+        # What is made of events is not known at a visit.
         endpoints = {
-            name: components[own.component] if own.component else "1"
-            for name, own in situation.endpoints.items()
+            name: spec.unit
+            for name in situation.endpoints
+            if not is_made_of_events(spec := endpoint_spec(name, situation))
         }
         drugs = [regimen.drug.name for own in arms.values() for regimen in own]
         graded = frozenset(
@@ -446,7 +448,14 @@ class _Checker:
             self.document.place,
             self.days,
             self.regimen,
-            Names({**endpoints, **components}, covariates, tuple(side_effects), graded, components),
+            Names(
+                {**endpoints, **components},
+                covariates,
+                tuple(side_effects),
+                graded,
+                components,
+                tuple(situation.events),
+            ),
             tuple(arms),
             tuple(dict.fromkeys(drugs)),
         )

@@ -13,6 +13,7 @@ import xarray as xr
 from immunostat.engine.solution import Status
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec
+from immunostat.outcomes.event_times import EventTimes
 from immunostat.outcomes.sketch import Sketch, joined_sums
 from immunostat.outcomes.summary import summarize
 from immunostat.outcomes.visit_courses import time_to_event
@@ -22,7 +23,9 @@ from immunostat.study.specs import concentration_outputs, specs_of
 from immunostat.study.store import Chunk
 
 #: Kinds of endpoints that say nothing at baseline.
-_AT_THE_END = frozenset({"time_to_event", "area", "average", "lowest", "highest"})
+_AT_THE_END = frozenset(
+    {"time_to_event", "confirmed_worsening", "area", "average", "lowest", "highest"}
+)
 
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
@@ -35,7 +38,9 @@ def endpoint_table(gathered: Gathered) -> pd.DataFrame:
     for i, arm in enumerate(plan.study.arms):
         for spec in specs_of(plan):
             values = gathered.values(f"endpoint/{i}/{spec.name}", i)
-            rows += [asdict(row) for row in summarize(spec, values, times, arm)]
+            exact = gathered.exact(i, spec.name)
+            exact = exact and exact.kept(gathered.is_in(i))
+            rows += [asdict(row) for row in summarize(spec, values, times, arm, exact=exact)]
         for drug in concentration_outputs(plan, arm):
             # A visit on the day of a dose comes before the dose, so that it sees the trough.
             spec = EndpointSpec(f"{drug} concentration", "value", {"value": drug}, unit="ug/mL")
@@ -68,8 +73,12 @@ def _patients(gathered: Gathered, chunk: Chunk, i: int, first: int) -> pd.DataFr
     own |= _columns_under(chunk, "covariate/")
     for spec in specs_of(plan):
         values = chunk.columns[f"endpoint/{i}/{spec.name}"]
+        if KINDS[spec.kind].is_of_events:
+            exact = EventTimes.of(chunk.columns[f"event_time/{i}/{spec.name}"])
+            own |= _of_events(spec, values, exact)
+            continue
         own |= _at_ends(spec.name, values, spec.kind)
-        if spec.kind == "time_to_event":
+        if spec.kind in ("time_to_event", "confirmed_worsening"):
             happened = time_to_event(values, np.array(plan.study.visits_day))
             own[f"{spec.name} day"] = np.where(happened.is_event, happened.durations, np.nan)
     given = concentration_outputs(plan, arm)
@@ -80,6 +89,10 @@ def _patients(gathered: Gathered, chunk: Chunk, i: int, first: int) -> pd.DataFr
         values = chunk.columns[f"concentration/{i}/{drug}"] if drug in given else missing
         own |= _at_ends(name, values, "value")
     own |= _harms(plan, chunk, i)
+    for name, event in plan.situation.events.items():
+        own[f"{name} events"] = chunk.columns[f"disease_count/{i}/{name}"].astype(np.float64)
+        if not event.recurrent:
+            own[f"{name} day"] = chunk.columns[f"disease_first/{i}/{name}"]
     if plan.study.dropout:
         left, causes = chunk.columns[f"left/{i}"], np.array([*cause_names(plan), ""], dtype=object)
         own["left_day"] = np.where(np.isfinite(left), left, np.nan)
@@ -107,6 +120,16 @@ def _at_ends(name: str, values: FloatArray, kind: str) -> dict[str, FloatArray]:
     if kind in _AT_THE_END:
         return {f"{name} at end": values[:, -1]}
     return {f"{name} at baseline": values[:, 0], f"{name} at end": values[:, -1]}
+
+
+def _of_events(spec: EndpointSpec, values: FloatArray, exact: EventTimes) -> dict[str, FloatArray]:
+    """Number or day of the events, and how long the patient was followed."""
+    if spec.kind == "event_rate":
+        return {f"{spec.name} events": values[:, -1], f"{spec.name} followed day": exact.end_day}
+    return {
+        f"{spec.name} event": exact.is_event.astype(np.float64),
+        f"{spec.name} day": exact.last_day,
+    }
 
 
 def _harms(plan: Plan, chunk: Chunk, i: int) -> dict[str, FloatArray]:
@@ -203,9 +226,10 @@ def _added(gathered: Gathered, i: int) -> tuple[int, FloatArray | None, Sketch]:
 def activity_profile(gathered: Gathered) -> pd.DataFrame:
     """Each part of the immune response under each arm, relative to the same patient without it.
 
-    The ratio is of time averages from the middle of the study on. Suppressed or stimulated: the
-    median patient changes by more than the core card's threshold; mixed: more than a quarter of
-    the patients each way beyond the threshold.
+    The ratio is of time averages from the middle of the study on; of the whole study where the
+    untreated disease does not rest. Suppressed or stimulated: the median patient changes by more
+    than the core card's threshold; mixed: more than a quarter of the patients each way beyond the
+    threshold.
     """
     plan = gathered.plan
     threshold = plan.core.profile_threshold.value

@@ -21,6 +21,7 @@ from immunostat.study.file import (
     InterimPart,
     RulePart,
 )
+from immunostat.study.specs import unit_of
 from immunostat.therapy.regimen import Regimen
 from immunostat.trial.assign import block_size
 from immunostat.trial.conditions import Condition, parse_condition, resolved
@@ -125,6 +126,7 @@ class Names:
     side_effects: tuple[str, ...]
     graded: frozenset[str] = frozenset()
     components: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[str, ...] = ()
 
     @property
     def at_visits(self) -> dict[str, str]:
@@ -395,13 +397,27 @@ class PartReader:
     ) -> EndpointSpec:
         """An endpoint that the study declares."""
         path: Path = ("endpoints", index)
-        if (part.of is None) == (part.component is None):
+        if part.events and (part.of or part.component):
+            raise InputError(
+                f"endpoint '{part.name}' reads events and something else",
+                self.place(path),
+                "write events alone, or of, or component",
+            )
+        if not part.events and (part.of is None) == (part.component is None):
             raise InputError(
                 f"endpoint '{part.name}' reads neither or both of 'of' and 'component'",
                 self.place(path),
                 "write of: ACR20, or component: crp",
             )
         of, unit, inputs = None, "1", {}
+        drawn, seen = [], []
+        for i, event in enumerate(part.events):
+            names = [*self.names.events, *known]
+            name = self.named(event, names, (*path, "events", i), "event or endpoint")
+            if name in self.names.events:
+                drawn.append(name)
+            else:
+                seen.append(known[name])
         if part.of is not None:
             of = known[self.named(part.of, list(known), (*path, "of"), "endpoint")]
             unit = of.unit
@@ -410,17 +426,19 @@ class PartReader:
             name = self.named(part.component, list(self.names.components), where, "component")
             inputs, unit = {"value": name}, self.names.components[name]
         kind = self.named(part.kind, list(KINDS), (*path, "kind"), "kind of endpoint")
-        if kind == "area":  # over time
-            unit = "day" if unit == "1" else f"{unit}*day"
         try:
             return EndpointSpec(
                 part.name,
                 kind,
                 inputs,
                 level=part.level,
-                unit=unit,
+                unit=unit_of(kind, unit),
                 of=of,
+                is_inclusive=part.inclusive,
                 is_confirmed=part.confirmed,
+                events=tuple(drawn),
+                seen=tuple(seen),
+                confirm_day=7.0 * (part.confirm_weeks or 0.0),
             )
         except InputError as error:
             raise InputError(error.message, self.place(path), error.remedy) from None

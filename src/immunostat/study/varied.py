@@ -11,7 +11,7 @@ from immunostat.base.facts import Evidence
 from immunostat.catalog.cards import FactCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import SituationCard
-from immunostat.study.assemble import CORE, DISEASE, TYPICAL
+from immunostat.study.assemble import CORE, TYPICAL, name_of_own
 from immunostat.study.plan import Plan
 
 #: Factor up and down by which a number is varied when its card states no interval. A convention of
@@ -79,7 +79,7 @@ class Parameter:
 def varied_parameters(catalog: Catalog, plan: Plan, range_: float | None = None) -> list[Parameter]:
     """Every number of the joined model that analyses of sensitivity and uncertainty can vary.
 
-    Left out are covariates of the patients, what is set from each patient's untreated steady
+    Left out are covariates of the patients, what is set from each patient's untreated
     state (a factor on it would be overwritten), and numbers that are zero.
 
     Parameters
@@ -148,7 +148,7 @@ def _facts(catalog: Catalog, plan: Plan) -> Iterator[tuple[str, str, str, FactCa
     for name, card in core.parameters.items():
         candidates.append((f"{CORE}_{name}", f"core/{core.name}", f"parameters.{name}", card))
     for name, card in situation.parameters.items():
-        own = name if name in core.ports else f"{DISEASE}_{name}"
+        own = name_of_own(name, core, situation)
         candidates.append((own, f"situations/{situation.name}", f"parameters.{name}", card))
     for target in map(catalog.target, catalog.targets()):
         if "tissue_partition" in target.parameters:
@@ -178,8 +178,8 @@ def _facts(catalog: Catalog, plan: Plan) -> Iterator[tuple[str, str, str, FactCa
 
 def _set_by_patient(situation: SituationCard) -> set[str]:
     """Parameters that take another value in each patient, whatever their card says."""
-    steady = situation.steady_state
-    scaled = {steady.scaled.parameter} if steady.scaled else set()
+    steady = situation.untreated
+    scaled = {own.parameter for own in steady.scaled}
     return {
         *situation.from_covariates,
         *steady.anchors,

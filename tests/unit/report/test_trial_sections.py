@@ -14,7 +14,16 @@ import pandas as pd
 import pytest
 from example import ARMS, VISITS, example_result
 
-from immunostat.report import dose_figures, effects, page, shape, style, trial_plates, trial_tables
+from immunostat.report import (
+    dose_figures,
+    effects,
+    event_sections,
+    page,
+    shape,
+    style,
+    trial_plates,
+    trial_tables,
+)
 from immunostat.report import trial_words as told
 from immunostat.study.later import Later
 from immunostat.study.result import Result
@@ -285,9 +294,9 @@ def test_shares_with_the_event_are_those_of_the_endpoints(plain: Result, tmp_pat
 
 def test_numbers_at_risk_stand_below_the_curves_where_the_result_has_them(plain: Result) -> None:
     result = with_events(plain)
-    assert ">at risk<" not in style.svg(next(iter(trial_plates._events(result))).figure)
+    assert ">at risk<" not in style.svg(next(iter(event_sections.plates(result))).figure)
     known = replace(result, endpoints=result.endpoints.assign(n_at_risk=37))
-    drawn = style.svg(next(iter(trial_plates._events(known))).figure)
+    drawn = style.svg(next(iter(event_sections.plates(known))).figure)
     assert ">at risk<" in drawn
     assert ">37<" in drawn
 

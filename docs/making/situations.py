@@ -1,0 +1,168 @@
+"""A page for each situation: network, equations, fit, results, limits. Arthritis has one of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from immunostat.catalog.lookup import packaged_catalog
+from immunostat.catalog.model_cards import SituationCard
+from immunostat.report import figures
+from immunostat.report.efficacy_figures import final_estimates
+from immunostat.report.network_figure import network_svg
+from immunostat.study.goals import GOALS
+from immunostat.study.network import network_of
+from immunostat.study.result import Result
+from immunostat.study.run import run
+from immunostat.study.study import read_study
+from making import cards
+from making.markdown import number, page, table
+from making.trial_run import ROOT
+
+IMAGES = ROOT / "docs" / "images"
+
+#: Situations whose page is written by another module.
+ELSEWHERE = ("rheumatoid-arthritis",)
+
+#: Virtual patients in each arm of the studies on these pages: enough to tell arms apart.
+MOST_PATIENTS = 500
+
+
+def names() -> list[str]:
+    """Situations that get a page here."""
+    return [name for name in packaged_catalog().situations() if name not in ELSEWHERE]
+
+
+def pages(patients: int) -> dict[str, str]:
+    """Every page by its path, pictures written on the way."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    return {f"science/{name}.md": _page(name, min(patients, MOST_PATIENTS)) for name in names()}
+
+
+def draw_network(name: str) -> None:
+    """Picture of the network of a situation, as its model has it."""
+    svg = network_svg(network_of(packaged_catalog(), name))
+    (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+
+
+def _page(name: str, patients: int) -> str:
+    catalog = packaged_catalog()
+    card = catalog.situation(name)
+    draw_network(name)
+    numbers = cards.parameters(card.parameters)
+    parts = [
+        f"# {card.title}",
+        f"{card.summary} What it cannot do stands [at the end](#what-it-cannot-do); read it before "
+        "the numbers.",
+        f"![Network: {card.title}](../images/{name}.svg)",
+        "Arrows are read from the equations: one stands where the rate of a state depends on "
+        "another, with its sign in an untreated patient. The core alone: "
+        "[Immune core](immune-core.md). The same picture, with any drug: "
+        f"`immunostat show {name} --network -o network.svg`.",
+        "## Equations",
+        _ports(card),
+        cards.equations(card.fragment),
+        "## What is seen",
+        _readouts(card),
+        "## What was fitted, and to what",
+        cards.fitted(name),
+        _validated(name),
+    ]
+    study = study_of(name)
+    if study is not None:
+        parts += _results(study, patients)
+    parts += [
+        "## Numbers of the situation",
+        cards.tally(card),
+        numbers,
+        "## What it cannot do",
+        cards.limits(name),
+        cards.sources(numbers),
+    ]
+    return page(*parts)
+
+
+def _ports(card: SituationCard) -> str:
+    read = [f"`{p.removeprefix('core.')}`" for p in card.ports if p.startswith("core.")]
+    driven = [f"`{port}`" for port in card.drives]
+    text = f"The situation reads {', '.join(read) or 'nothing'} of the core"
+    return text + (f", and drives its {', '.join(driven)}." if driven else ".")
+
+
+def _readouts(card: SituationCard) -> str:
+    rows = [
+        (c.title, "component", f"`{c.output}`", "" if c.unit == "1" else c.unit)
+        for c in card.components.values()
+    ]
+    rows += [
+        (e.title, "event", f"`{e.hazard}`", "recurrent" if e.recurrent else "once")
+        for e in card.events.values()
+    ]
+    rows += [(f"{e.title} (`{n}`)", "endpoint", e.kind, "") for n, e in card.endpoints.items()]
+    return table(("what", "is", "from", "unit or kind"), rows)
+
+
+def _validated(name: str) -> str:
+    if name not in GOALS:
+        return ""
+    return (
+        "What the model predicts for arms that never trained it, with the goals and how far they "
+        f"are missed: [predicted beside published](validation-{name}.md)."
+    )
+
+
+@cache
+def _studies() -> dict[str, Path]:
+    """The first study file of each situation."""
+    found: dict[str, Path] = {}
+    for path in sorted((ROOT / "studies").glob("*.yaml")):
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found.setdefault(str(data.get("situation")), path)
+    return found
+
+
+def study_of(name: str) -> Path | None:
+    """The study file that shows a situation, if there is one."""
+    return _studies().get(name)
+
+
+def _results(path: Path, patients: int) -> list[str]:
+    study = read_study(path)
+    study = replace(study, population=replace(study.population, n_patients=patients))
+    result = run(study)
+    name = study.situation
+    main = packaged_catalog().situation(name)
+    pictures = {
+        "course": figures.response(result, main.course),
+        "profile": figures.profile(result),
+    }
+    for kind, figure in pictures.items():
+        figures.save(figure, IMAGES / f"{name}-{kind}.svg")
+    return [
+        "## What a study shows",
+        f"`studies/{path.name}`: {study.title}, {patients} virtual patients in each arm, seed "
+        f"{study.population.seed}.",
+        _estimates(result),
+        f"![{main.endpoints[main.course].title}](../images/{name}-course.svg)",
+        "[Immune activity profile](../concepts/immune-activity-profile.md), relative to the same "
+        "patients without the drug:",
+        f"![Immune activity profile](../images/{name}-profile.svg)",
+    ]
+
+
+def _estimates(result: Result) -> str:
+    rows = final_estimates(result)
+    lines = [
+        (
+            row["endpoint"],
+            row["arm"],
+            number(row["estimate"]),
+            f"{number(row['low'])} to {number(row['high'])}",
+            "" if row["unit"] == "1" else row["unit"],
+        )
+        for row in rows.to_dict("records")
+    ]
+    return table(("endpoint", "arm", "estimate", "95 % interval", "unit"), lines)

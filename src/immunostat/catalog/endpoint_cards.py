@@ -1,0 +1,152 @@
+"""Cards of what a situation's clinic looks at: components of a visit, events, and endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from immunostat.base.errors import near_matches
+from immunostat.catalog.cards import Card, FactCard, Name, Number, Text
+from immunostat.outcomes.endpoints import KINDS
+
+#: Kinds that are a yes or no at a visit without being binary endpoints, so may count as events.
+_SEEN = frozenset({"time_to_event", "confirmed_worsening"})
+
+
+class ComponentCard(Card):
+    """What a visit records: an output of the model, a factor, and the error between visits."""
+
+    title: Text
+    output: Name
+    unit: str
+    error: FactCard | None = None
+    error_of: Name | None = None
+    factor: FactCard | None = None
+    low: Number
+    high: Number
+    step: Number | None = None
+
+
+class EventCard(Card):
+    """An event of the disease that is drawn from a hazard of the model."""
+
+    title: Text
+    #: Output of the joined model, 1/day.
+    hazard: Name
+    recurrent: bool = False
+    terminal: bool = False
+    source: Name | None = None
+    where: str = ""
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _ends_once(self) -> Self:
+        if self.recurrent and self.terminal:
+            raise ValueError("an event that ends everything cannot come again: drop 'recurrent'")
+        return self
+
+
+class EndpointCard(Card):
+    """An endpoint of a situation: a kind, and what it reads."""
+
+    title: Text
+    kind: Name
+    component: Name | None = None
+    score: Name | None = None
+    level: Number | None = None
+    inclusive: bool = False
+    inputs: dict[Name, Name] = Field(default_factory=dict)
+    #: Another endpoint whose values are read.
+    of: str | None = None
+    #: Events, and yes-or-no endpoints, of which the first counts.
+    events: tuple[str, ...] = ()
+    confirmed: bool = False
+    detection_limit: Annotated[Number, Field(ge=0)] | None = None
+    #: Value at baseline from which a step holds, to the step.
+    steps: dict[Number, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
+    confirm_weeks: Annotated[Number, Field(gt=0)] | None = None
+    statistic: Literal["mean", "median"] | None = None
+    source: Name | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind not in KINDS:
+            raise ValueError(f"no kind '{self.kind}'; {near_matches(self.kind, KINDS)}")
+        kind = KINDS[self.kind]
+        if kind.is_of_events and not self.events:
+            raise ValueError(f"kind '{self.kind}' needs the key 'events', such as [relapse]")
+        if self.events and not kind.is_of_events:
+            known = ", ".join(name for name, own in KINDS.items() if own.is_of_events)
+            raise ValueError(f"kind '{self.kind}' reads no events; kinds that do: {known}")
+        if self.kind == "confirmed_worsening":
+            if self.confirm_weeks is None:
+                raise ValueError("kind 'confirmed_worsening' needs the key 'confirm_weeks'")
+            if (self.level is None) == (not self.steps):
+                raise ValueError("kind 'confirmed_worsening' needs one of 'level' and 'steps'")
+        elif self.confirm_weeks is not None or self.steps:
+            raise ValueError("'steps' and 'confirm_weeks' belong to kind 'confirmed_worsening'")
+        if kind.needs_level and self.level is None:
+            raise ValueError(f"kind '{self.kind}' needs the key 'level'")
+        if self.of is not None and (self.component or self.score or self.inputs):
+            raise ValueError("'of' reads another endpoint; drop 'component', 'score' and 'inputs'")
+        return self
+
+
+def check_endpoints(
+    endpoints: Mapping[str, EndpointCard],
+    events: Mapping[str, EventCard],
+    components: Mapping[str, ComponentCard],
+) -> None:
+    """Refuse endpoints that read what a situation does not have, or read one another in a circle.
+
+    Raises
+    ------
+    ValueError
+        The message names the endpoint.
+    """
+    for name in events:
+        if name in endpoints:
+            raise ValueError(f"events.{name}: there is an endpoint of that name; rename one")
+    for name, card in endpoints.items():
+        wanted = [*card.inputs.values(), *([card.component] if card.component else [])]
+        for component in wanted:
+            if component not in components:
+                raise ValueError(
+                    f"endpoints.{name}: no component '{component}'; "
+                    + near_matches(component, components)
+                )
+        of = card.of
+        if of and of not in endpoints:
+            raise ValueError(f"endpoints.{name}: no endpoint '{of}'; {near_matches(of, endpoints)}")
+        for event in card.events:
+            known = {**events, **endpoints}
+            if event not in known:
+                remedy = near_matches(event, known)
+                raise ValueError(f"endpoints.{name}: no event or endpoint '{event}'; {remedy}")
+            if event not in events:
+                kind = endpoints[event].kind
+                if not (KINDS[kind].is_binary or kind in _SEEN):
+                    raise ValueError(
+                        f"endpoints.{name}: endpoint '{event}' of kind '{kind}' is no yes or no at "
+                        "a visit, so it is no event"
+                    )
+                if card.kind == "event_rate":
+                    raise ValueError(
+                        f"endpoints.{name}: a rate counts events that are drawn, and '{event}' is "
+                        "an endpoint; use event_share or event_time"
+                    )
+    for name in endpoints:
+        _refuse_circle(endpoints, name, ())
+
+
+def _refuse_circle(
+    endpoints: Mapping[str, EndpointCard], name: str, above: tuple[str, ...]
+) -> None:
+    if name in above:
+        raise ValueError(f"endpoints.{name}: reads itself, by way of {' and '.join(above[1:])}")
+    card = endpoints[name]
+    for other in (*([card.of] if card.of else []), *card.events):
+        if other in endpoints:
+            _refuse_circle(endpoints, other, (*above, name))
