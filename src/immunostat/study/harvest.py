@@ -25,7 +25,13 @@ from immunostat.study.recruitment import columns_of
 from immunostat.study.simulation import Simulation, disease_course
 from immunostat.study.specs import component_units, concentration_outputs, specs_of
 from immunostat.study.store import AnyArray, Chunk
-from immunostat.trial.dropout import Happenings, dropout_times, missing_visits, observed_until
+from immunostat.trial.dropout import (
+    STOPPING,
+    Happenings,
+    dropout_times,
+    missing_visits,
+    observed_until,
+)
 
 
 def harvest(simulation: Simulation, is_kept: bool, block: tuple[int, int] = (0, 0)) -> Chunk:
@@ -295,6 +301,11 @@ def _leaving(
         name: Happenings(own.events.event_row, own.events.event_time, own.graded.grade)
         for name, own in events.items()
     }
+    stopped = [(own.events, own.graded.stops) for own in events.values()]
+    happened[STOPPING] = Happenings(
+        _together([own.event_row[stops] for own, stops in stopped]).astype(np.int64),
+        _together([own.event_time[stops] for own, stops in stopped]),
+    )
     days = np.array(study.visits_day)
     for harm in plan.side_effects:
         if not harm.is_drawn:
@@ -307,6 +318,10 @@ def _leaving(
         np.where(stays, np.inf, found.time_day),
         np.where(stays, -1, found.cause).astype(np.int64),
     )
+
+
+def _together(parts: list[AnyArray]) -> AnyArray:
+    return np.concatenate([np.zeros(0), *parts])
 
 
 def _ratios(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
