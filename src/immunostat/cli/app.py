@@ -16,6 +16,7 @@ from immunostat.cli import (
     patient,
     population,
     published,
+    risk,
     sample_size,
     sensitivity,
     studies,
@@ -75,6 +76,7 @@ sample_size.add_to(app)
 sensitivity.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
+risk.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)

@@ -129,7 +129,7 @@ def _arm(
         if harm.is_drawn:
             drawn = events[harm.name]
             if np.isfinite(gone).any():
-                drawn = _events(simulation, harm, arm, gone)
+                drawn = drawn_of(simulation, harm, arm, gone)
             own = drawn.events
             columns[f"expected/{key}"] = own.expected
             columns[f"background/{key}"] = drawn.by_background
@@ -200,7 +200,7 @@ def _seen(simulation: Simulation, arm: str, leaving: FloatArray) -> dict[str, Fl
 def _drawn(simulation: Simulation, arm: str) -> dict[str, Drawn]:
     """Events of every side effect that is drawn, as if nobody left."""
     harms = (harm for harm in simulation.plan.side_effects if harm.is_drawn)
-    return {harm.name: _events(simulation, harm, arm) for harm in harms}
+    return {harm.name: drawn_of(simulation, harm, arm) for harm in harms}
 
 
 def _worst(drawn: Drawn, harm: Harm, key: str, end_day: float) -> dict[str, AnyArray]:
@@ -239,7 +239,7 @@ def _grades(
     return ctcae_grade(graded_values(harm, values), *harm.card.limits)
 
 
-def _events(
+def drawn_of(
     simulation: Simulation, harm: Harm, arm: str, end_day: FloatArray | None = None
 ) -> Drawn:
     """Events of one side effect in one arm; a patient who fails is followed until then."""

@@ -122,8 +122,13 @@ class Plan:
         return replace(self, factors=dict(factors))
 
 
-def prepare(study: Study, catalog: Catalog) -> Plan:
+def prepare(study: Study, catalog: Catalog, described: PopulationCard | None = None) -> Plan:
     """Join the model of a study and settle its arms, outputs and times.
+
+    Parameters
+    ----------
+    described
+        Who enters, instead of the study's population of the catalog.
 
     Raises
     ------
@@ -132,7 +137,7 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
     """
     situation = catalog.situation(study.situation)
     core = catalog.core(situation.core)
-    population = catalog.population(study.population.name)
+    population = described or catalog.population(study.population.name)
     if study.population.prior is not None:
         study.population.prior.check(situation)
     check_covariates(situation, population, catalog)
