@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from immunostat.base.sources import cite
+from immunostat.catalog.calibrations import resolved
 from immunostat.catalog.cards import FactKeys, all_facts
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.catalog.model_cards import ModelParameterCard
@@ -76,3 +77,31 @@ def limits(name: str) -> str:
     """What a model cannot do, written by hand."""
     path = Path(__file__).parent / f"{name}-limits.txt"
     return path.read_text(encoding="utf-8").strip()
+
+
+def fitted(situation: str) -> str:
+    """Arms that trained a situation, and what its calibration searches, as the cards hold it."""
+    catalog = packaged_catalog()
+    own = [n for n in catalog.calibrations() if catalog.calibration(n).situation == situation]
+    if not own:
+        return "Nothing was fitted: every number is published, derived or assumed, see below."
+    parts = []
+    for name in own:
+        calibration = resolved(catalog, catalog.calibration(name))
+        parts += [f"{calibration.card.summary} `immunostat calibrate {name}` searches again."]
+        lines = [
+            (arm.trial, arm.arm, ", ".join(dict.fromkeys(r.endpoint for r in arm.results)))
+            for arm in calibration.card.arms
+        ]
+        parts.append(table(("trial", "training arm", "endpoints"), lines))
+        found: dict[str, list[str]] = {}
+        for search in calibration.fitted:
+            moved = search.moved[0]
+            same = f", and {len(search.moved) - 1} like it" if len(search.moved) > 1 else ""
+            row = found.setdefault(f"`{moved.shown}`{same}", ["", ""])
+            row[search.is_spread] = (
+                spread(moved.card) if search.is_spread else number(moved.card.value, 4)
+            )
+        rows = [(name, *row) for name, row in found.items()]
+        parts.append(table(("parameter", "value", "between patients"), rows))
+    return "\n\n".join(parts)

@@ -23,6 +23,7 @@ CARD_NOTES = {
     "situations": ("Add a disease", "../how-to/add-a-disease.md"),
     "populations": ("Add a disease", "../how-to/add-a-disease.md#the-population-card"),
     "special_populations": ("Build a population", "../how-to/build-a-population.md"),
+    "calibrations": ("Calibrate a situation", "../how-to/calibrate-a-situation.md"),
     "side_effects": ("Add a side effect", "../how-to/add-a-side-effect.md"),
 }
 

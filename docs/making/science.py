@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.report import figures
 from immunostat.study.result import Result
@@ -168,11 +166,11 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "nmol, volumes in L, time in days):",
         *(_kinetics(simulation, drug) for drug in results.DRUGS),
         "## What was fitted, and to what",
-        "Training arms, and nothing else, at week 24; the search is "
-        "`calibration/rheumatoid_arthritis.py`:",
+        "Training arms, and nothing else, at week 24, by `immunostat calibrate "
+        "rheumatoid-arthritis` ([how](../how-to/calibrate-a-situation.md)):",
         results.compared_table(training[training["endpoint"].isin(COVERED)]),
         "What the search may change, and what it found:",
-        _fitted(),
+        cards.fitted(SITUATION),
         "Kinetics, affinities and the immune core are not touched by the fit. They come from their "
         "own publications, or are assumed with a reason. Reproducing training arms tests nothing; "
         "the next section does.",
@@ -214,23 +212,6 @@ def arthritis(simulation: Simulation, result: Result) -> str:
             _entry(),
         ),
     )
-
-
-def _fitted() -> str:
-    """The numbers that the calibration searches, as the card holds them."""
-    path = ROOT / "calibration" / "rheumatoid_arthritis.py"
-    searched = runpy.run_path(str(path))["FITTED"]
-    own = packaged_catalog().situation(SITUATION).parameters
-    found: dict[str, list[str]] = {}
-    for name, *_ in searched:
-        parameter, _, is_spread = name.partition(" ")
-        like = [own for own in cards if own.endswith(f"_{parameter}")]
-        card = cards[parameter if parameter in cards else like[0]]
-        title = f"`{parameter}`" if parameter in cards else f"all `..._{parameter}`, one for all"
-        row = found.setdefault(title, ["", ""])
-        row[bool(is_spread)] = cards.spread(card) if is_spread else number(card.value, 4)
-    lines = [(name, *row) for name, row in found.items()]
-    return table(("parameter", "value", "between patients"), lines)
 
 
 def _placebo(result: Result) -> str:

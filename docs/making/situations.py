@@ -1,4 +1,4 @@
-"""A page for each situation: network, equations, fit, results, limits. Arthritis has one of its own."""
+"""Pages of situations: network, equations, fit, results, limits. Arthritis has one of its own."""
 
 from __future__ import annotations
 

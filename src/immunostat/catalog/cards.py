@@ -155,7 +155,7 @@ class TargetCard(Card):
 
 
 #: Length of a month, week.
-_MONTH = 365.25 / 12 / 7
+MONTH = 365.25 / 12 / 7
 
 
 class WhenCard(FactCard):
@@ -175,7 +175,7 @@ class WhenCard(FactCard):
             raise ValueError("a result needs one of the keys 'week', 'day' and 'month'")
         if given[-1] == "week" or not isinstance(data[given[-1]], int | float):
             return data
-        weeks = float(data[given[-1]]) * (1 / 7 if given[-1] == "day" else _MONTH)
+        weeks = float(data[given[-1]]) * (1 / 7 if given[-1] == "day" else MONTH)
         # A card that was written out again has both.
         if len(given) > 2 or ("week" in given and data["week"] != weeks):
             raise ValueError("a result needs one of the keys 'week', 'day' and 'month', not more")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from immunostat.base.errors import ImmunostatError, InputError, Place, near_matches
 from immunostat.base.units import convert, to_internal
+from immunostat.catalog.calibration_cards import CalibrationCard
+from immunostat.catalog.calibrations import resolved
 from immunostat.catalog.cards import (
     FactCard,
     FactKeys,
@@ -17,6 +19,7 @@ from immunostat.catalog.cards import (
 from immunostat.catalog.convert import drug_of
 from immunostat.catalog.drug_cards import DrugCard
 from immunostat.catalog.lookup import Catalog, read_card
+from immunostat.catalog.model_cards import PopulationCard
 from immunostat.catalog.published_cards import PublishedModelCard
 from immunostat.catalog.reader import Document
 from immunostat.catalog.side_effect_cards import SideEffectCard
@@ -68,10 +71,14 @@ def check_document(
         yield from _check_drug(catalog, card, document)
     elif isinstance(card, TrialCard):
         yield from _check_trial(catalog, card, document)
+    elif isinstance(card, PopulationCard):
+        yield from _check_population(catalog, card, document)
     elif isinstance(card, PublishedModelCard):
         from immunostat.catalog.published import published_system
 
         yield from _attempt(partial(published_system, catalog, card))
+    elif isinstance(card, CalibrationCard):
+        yield from _attempt(partial(resolved, catalog, card, document))
     elif isinstance(card, SideEffectCard):
         yield from _check_side_effect(catalog, card, document)
 
@@ -126,6 +133,22 @@ def _known_unit(unit: str, what: str, place: Place) -> Iterator[ImmunostatError]
     yield from _attempt(
         partial(convert, 1.0, unit, unit, what=what, place=place, example="'nmol/L'")
     )
+
+
+def _check_population(
+    catalog: Catalog, card: PopulationCard, document: Document
+) -> Iterator[InputError]:
+    if card.like is None:
+        return
+    place = document.place(("like",))
+    if card.like not in catalog.populations():
+        remedy = near_matches(card.like, catalog.populations())
+        yield InputError(f"'{card.like}' is no population of the catalog", place, remedy)
+        return
+    try:
+        card.unlike(catalog.population(card.like))
+    except ValueError as error:
+        yield InputError(str(error), place)
 
 
 def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterator[ImmunostatError]:

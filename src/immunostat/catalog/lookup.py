@@ -22,6 +22,7 @@ from immunostat.base.sources import Source, read_sources
 from immunostat.catalog.reader import Document, read_text, read_yaml, validated
 
 if TYPE_CHECKING:
+    from immunostat.catalog.calibration_cards import CalibrationCard
     from immunostat.catalog.cards import Card, TargetCard, TrialCard
     from immunostat.catalog.drug_cards import DrugCard
     from immunostat.catalog.fragments import FragmentCard
@@ -59,6 +60,7 @@ KINDS = (
     Kind("trials", "cards", "TrialCard", "trial"),
     Kind("side_effects", "side_effect_cards", "SideEffectCard", "side effect"),
     Kind("published", "published_cards", "PublishedModelCard", "published model"),
+    Kind("calibrations", "calibration_cards", "CalibrationCard", "calibration"),
 )
 _KIND = {kind.folder: kind for kind in KINDS}
 
@@ -180,8 +182,27 @@ class Catalog:
         return cast("SituationCard", self.card("situations", name))
 
     def population(self, name: str) -> PopulationCard:
-        """A population that patients are drawn from."""
-        return cast("PopulationCard", self.card("populations", name))
+        """A population that patients are drawn from.
+
+        A card that is like another comes with all of it.
+
+        Raises
+        ------
+        InputError
+            The card cannot be like the one it names.
+        """
+        card = cast("PopulationCard", self.card("populations", name))
+        if card.like is None:
+            return card
+        other = card.like
+
+        def whole() -> PopulationCard:
+            try:
+                return card.unlike(cast("PopulationCard", self.card("populations", other)))
+            except ValueError as error:
+                raise InputError(str(error), self.place(f"populations/{name}", "like")) from None
+
+        return self._keep("whole populations", card.name, whole)
 
     def special_population(self, name: str) -> SpecialPopulationCard:
         """Patients of any population who meet a condition, such as the elderly."""
@@ -198,6 +219,10 @@ class Catalog:
     def published_model(self, name: str) -> PublishedModelCard:
         """A model of a publication, that stands beside ours."""
         return cast("PublishedModelCard", self.card("published", name))
+
+    def calibration(self, name: str) -> CalibrationCard:
+        """How numbers of a situation are fitted."""
+        return cast("CalibrationCard", self.card("calibrations", name))
 
     def fragments(self) -> Mapping[str, FragmentCard]:
         """Kinetic fragments by name."""
@@ -239,6 +264,10 @@ class Catalog:
     def published_models(self) -> tuple[str, ...]:
         """Names of all published models."""
         return self.names("published")
+
+    def calibrations(self) -> tuple[str, ...]:
+        """Names of all calibrations."""
+        return self.names("calibrations")
 
     def sources(self) -> dict[str, Source]:
         """All sources by key.

@@ -335,6 +335,8 @@ class PopulationCard(Card):
 
     name: Name
     title: Text
+    #: Another population, of which this one says only what differs; see `like`.
+    like: Name | None = None
     #: Null for people of no situation, of whom only concentrations are computed.
     situation: Name | None = None
     background: BackgroundCard | None = None
@@ -343,6 +345,22 @@ class PopulationCard(Card):
     entry: tuple[EntryCard, ...] = ()
     #: What prevalence weights bring the patients who enter to.
     baseline: tuple[BaselineCard, ...] = ()
+
+    def unlike(self, base: PopulationCard) -> PopulationCard:
+        """The population `base` with what this card says otherwise: covariates one by one.
+
+        Raises
+        ------
+        ValueError
+            The two belong to different situations, or `base` is itself like another.
+        """
+        if base.like is not None:
+            raise ValueError(f"like: '{base.name}' is itself like '{base.like}'; name that one")
+        if self.situation not in (None, base.situation):
+            raise ValueError(f"like: '{base.name}' belongs to another situation")
+        own = {key: getattr(self, key) for key in self.model_fields_set}
+        own["covariates"] = {**base.covariates, **self.covariates}
+        return base.model_copy(update=own)
 
 
 class SpecialPopulationCard(FactKeys):

@@ -9,6 +9,7 @@ import typer
 
 from immunostat.cli import (
     browse,
+    calibrate,
     compare,
     doctor,
     exposure,
@@ -74,6 +75,7 @@ studies.add_to(app)
 population.add_to(app)
 sample_size.add_to(app)
 sensitivity.add_to(app)
+calibrate.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
 risk.add_to(app)

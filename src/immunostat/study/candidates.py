@@ -24,7 +24,6 @@ from immunostat.population.sample import (
 from immunostat.population.sampling import Sampler, sampler_of
 from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly
 from immunostat.study.recruitment import Cohort, Recruitment, columns_of
-from immunostat.study.untreated import untreated_levels
 from immunostat.therapy.drug import Drug
 
 
@@ -149,7 +148,7 @@ def candidates_with(
         values[situation.trial_switch] = 1.0
 
     untreated, card = assembly.untreated, situation.untreated
-    rest = untreated_levels(
+    rest = recruitment.at_rest(
         untreated,
         parameter_table(untreated.system, values, len(numbers)),
         recruitment.tolerance,

@@ -21,10 +21,10 @@ from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
 from immunostat.outcomes import statistics
 from immunostat.study.plan import prepare
+from immunostat.study.published_arms import why_inert
 from immunostat.study.result import Result
 from immunostat.study.run import run
 from immunostat.study.study import make_study
-from immunostat.study.validation import why_inert
 from immunostat.therapy.grammar import parse_regimen
 
 #: Ratio of predicted to published that counts as right, either way.

@@ -29,6 +29,9 @@ from immunostat.therapy.regimen import Regimen
 
 METHOD = "rodas5p"
 
+#: Two times are the same within this, day.
+_SAME_DAY = 1e-6
+
 #: Absolute tolerance: states are of the order of 1 in health, and amounts are in nmol.
 ABSOLUTE_TOLERANCE = 1e-8
 
@@ -240,6 +243,21 @@ def sample_times(study: Study, every_day: float = SAMPLE_EVERY_DAY) -> FloatArra
         for dose in regimen.doses(study.duration_day)
         if dose.infusion_day and dose.time_day + dose.infusion_day < study.duration_day
     }
-    n_steps = int(np.ceil(study.duration_day / every_day))
-    grid = np.minimum(np.arange(n_steps + 1) * every_day, study.duration_day)
-    return np.unique(np.concatenate([grid, study.visits_day, sorted(ends)]))
+    own = np.unique(np.concatenate([study.visits_day, sorted(ends)]))
+    return with_grid(own, every_day)
+
+
+def with_grid(times: FloatArray, every_day: float) -> FloatArray:
+    """Times from 0 on, and between them a regular grid, but for what differs by rounding alone.
+
+    Parameters
+    ----------
+    times
+        Ascending from 0; the last is that of the grid. Shape (time,), day.
+    every_day
+        Step of the grid, day.
+    """
+    grid = np.arange(0.0, times[-1], every_day)
+    place = np.searchsorted(times, grid).clip(1, len(times) - 1)
+    away = np.minimum(np.abs(times[place] - grid), np.abs(times[place - 1] - grid))
+    return np.union1d(times, grid[away > _SAME_DAY])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,17 @@ from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS
 from immunostat.population.sampling import Sampling
 from immunostat.study.assemble import Assembly
+from immunostat.study.untreated import Untreated, untreated_levels
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.regimen import Regimen
 from immunostat.trial.conditions import Condition
 
 if TYPE_CHECKING:
     from immunostat.study.stored_population import StoredPopulation
+
+
+#: From model, parameters (patient, parameter), tolerance and threads to levels at entry by name.
+AtRest = Callable[[Untreated, FloatArray, Tolerance, int | None], dict[str, FloatArray]]
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,9 @@ class Recruitment:
         what the baseline visit records; see `eligibility.eligibility`.
     prior
         A treatment that he must have failed.
+    at_rest
+        What finds the untreated patient (`untreated.untreated_levels`); one that remembers spares
+        it where nothing that he depends on has changed.
     """
 
     assembly: Assembly
@@ -171,6 +179,7 @@ class Recruitment:
     stored: StoredPopulation | None = None
     eligibility: Condition | None = None
     prior: Prior | None = None
+    at_rest: AtRest = untreated_levels
 
     def __post_init__(self) -> None:
         own = (self.situation.name, self.population.name)

@@ -94,7 +94,7 @@ class FolderStore:
         note = folder / MARK
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder)
+            self._lock = locked(folder)
             has_mark = note.exists()
             if is_resumed and has_mark:
                 self._require(note, mark)
@@ -187,7 +187,7 @@ def _remove(folder: Path, *patterns: str) -> None:
             file.unlink(missing_ok=True)
 
 
-def _locked(folder: Path) -> IO[bytes] | None:
+def locked(folder: Path) -> IO[bytes] | None:
     """Hold the folder until the store or its process ends; refuse one that another run holds."""
     try:
         import fcntl

@@ -141,7 +141,7 @@ def bioavailability_name(prefix: str, route: str) -> str:
 
 def _facts(catalog: Catalog, plan: Plan) -> Iterator[tuple[str, str, str, FactCard]]:
     """Name in the joined model, card, dotted path, and the number itself."""
-    fixed = _set_by_patient(plan.situation)
+    fixed = set_by_patient(plan.situation)
     known = set(plan.assembly.system.parameters) | set(plan.assembly.core_system.parameters)
     core, situation = plan.core, plan.situation
     candidates: list[tuple[str, str, str, FactCard]] = []
@@ -176,7 +176,7 @@ def _facts(catalog: Catalog, plan: Plan) -> Iterator[tuple[str, str, str, FactCa
                 yield hook.dissociation, card_name, f"targets.{hook.target}.affinity", affinity
 
 
-def _set_by_patient(situation: SituationCard) -> set[str]:
+def set_by_patient(situation: SituationCard) -> set[str]:
     """Parameters that take another value in each patient, whatever their card says."""
     steady = situation.untreated
     scaled = {own.parameter for own in steady.scaled}
