@@ -40,11 +40,14 @@ class DoseRisk:
 
 @dataclass(frozen=True)
 class DoseEvents:
-    """Events after doses: rows of the patients, times, and the number expected of each patient."""
+    """Events after doses: rows of the patients, times, the number expected of each patient, and
+    the cumulative hazard, from which the chance of at least one follows.
+    """
 
     row: IntArray
     day: FloatArray
     expected: FloatArray
+    hazard: FloatArray
 
 
 def dose_events(
@@ -90,7 +93,7 @@ def dose_events(
     number = np.zeros(n, dtype=np.int64)
     last = np.full(n, -np.inf)
     everybody = np.arange(n)
-    rows, days, expected = [], [], np.zeros(n)
+    rows, days, expected, hazard = [], [], np.zeros(n), np.zeros(n)
     for k, day in enumerate(course.times):
         counts = given[:, k] & (day < end_day)
         if risk.course_gap_day is not None:
@@ -104,12 +107,13 @@ def dose_events(
         # A patient who leaves in the middle of the time after a dose may leave before its event.
         seen = np.clip((end_day - day) / risk.within_day, 0.0, 1.0)
         expected += np.nan_to_num(chance) * seen
+        hazard -= np.log1p(-np.minimum(np.nan_to_num(chance) * seen, 1.0 - 1e-12))
         happens = np.flatnonzero((draws[everybody, place] < chance) & (when <= end_day))
         rows.append(happens)
         days.append(when[happens])
     if not rows:
-        return DoseEvents(np.zeros(0, dtype=np.int64), np.zeros(0), expected)
-    return DoseEvents(np.concatenate(rows), np.concatenate(days), expected)
+        return DoseEvents(np.zeros(0, dtype=np.int64), np.zeros(0), expected, hazard)
+    return DoseEvents(np.concatenate(rows), np.concatenate(days), expected, hazard)
 
 
 def with_dose_events(events: Events, more: Sequence[DoseEvents]) -> Events:

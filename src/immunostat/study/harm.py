@@ -220,12 +220,15 @@ class Drawn:
     by_background, by_mechanism
         Expected number of events of each patient by background and covariates alone, and with the
         mechanisms of the model too. Shape (patient,).
+    chance
+        Probability of at least one event. Shape (patient,).
     """
 
     events: Events
     graded: Graded
     by_background: FloatArray
     by_mechanism: FloatArray
+    chance: FloatArray
 
 
 def events_of(
@@ -259,11 +262,13 @@ def events_of(
     drawn = draw_events(harm.name, parts.rate, times, seed, numbers, end_day)
     last = drawn.start + drawn.follow_up
     more, own = [], np.zeros(len(numbers))
+    hazard = drawn.expected
     for driver in harm.dose_drivers:
         for course in _courses(driver, doses):
             risk = _dose_risk(driver.card)
             found = dose_events(harm.name, course, risk, parts.factor, times, seed, numbers, last)
             more.append(found)
+            hazard = hazard + found.hazard
             if driver.card.target is not None:
                 own = own + found.expected
     if more:
@@ -276,7 +281,7 @@ def events_of(
         )
     by_background = expected_until(parts.background, times, drawn.follow_up)
     by_mechanism = expected_until(parts.mechanism, times, drawn.follow_up) + own
-    return Drawn(drawn, graded, by_background, by_mechanism)
+    return Drawn(drawn, graded, by_background, by_mechanism, -np.expm1(-hazard))
 
 
 def _parts(

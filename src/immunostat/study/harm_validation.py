@@ -350,7 +350,8 @@ def _predicted_event(
 ) -> tuple[float, float, float]:
     """Expected rate or share of an event, with the middle 90 % of patients' own."""
     rows = result.patients
-    own = rows.loc[rows["arm"] == arm, f"{card.name} expected"].to_numpy(np.float64)
+    what = "expected" if check.unit != "%" else "chance"
+    own = rows.loc[rows["arm"] == arm, f"{card.name} {what}"].to_numpy(np.float64)
     own = own[np.isfinite(own)]
     years = group.weeks * 7.0 / 365.25
     if check.unit != "%":
@@ -359,7 +360,7 @@ def _predicted_event(
         return float(rates.mean()), low, high
     assert check.duration is not None
     weeks = convert(check.duration.value, check.duration.unit, "week")
-    shares = -100.0 * np.expm1(-own * weeks / group.weeks)
+    shares = 100.0 * (1.0 - (1.0 - own) ** (weeks / group.weeks))
     low, high = (float(q) for q in np.quantile(shares, [0.05, 0.95]))
     return float(shares.mean()), low, high
 

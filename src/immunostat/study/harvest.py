@@ -132,6 +132,7 @@ def _arm(
                 drawn = drawn_of(simulation, harm, arm, gone)
             own = drawn.events
             columns[f"expected/{key}"] = own.expected
+            columns[f"chance/{key}"] = drawn.chance
             columns[f"background/{key}"] = drawn.by_background
             columns[f"mechanism/{key}"] = drawn.by_mechanism
             columns[f"count/{key}"] = own.counts

@@ -190,8 +190,7 @@ def _known(catalog: Catalog, card: PopulationCard) -> frozenset[str]:
 
 def _risks(simulation: Simulation, harm: Harm, arm: str) -> FloatArray:
     """Each patient's risk by the end, percent. Shape (patient,)."""
-    drawn = drawn_of(simulation, harm, arm)
-    return np.asarray(-100.0 * np.expm1(-drawn.events.expected))
+    return np.asarray(100.0 * drawn_of(simulation, harm, arm).chance)
 
 
 def _rows(twins: Simulation, people: Simulation, harm: Harm) -> Iterator[dict[str, Any]]:

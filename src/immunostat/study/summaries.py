@@ -138,6 +138,7 @@ def _harms(plan: Plan, chunk: Chunk, i: int) -> dict[str, FloatArray]:
         key = f"{i}/{harm.name}"
         if harm.is_drawn:
             found[f"{harm.name} expected"] = chunk.columns[f"expected/{key}"]
+            found[f"{harm.name} chance"] = chunk.columns[f"chance/{key}"]
             found[f"{harm.name} events"] = chunk.columns[f"count/{key}"].astype(np.float64)
         else:
             found[f"{harm.name} grade"] = chunk.columns[f"grade/{key}"]

@@ -139,6 +139,7 @@ def test_each_dose_has_its_chance_and_keeps_its_draw_when_it_comes_later() -> No
     risk, end = DoseRisk((0.5, 0.1), within_day=1.0), np.full(N, 364.0)
     early = dose_events("e", weekly(2), risk, FLAT, TIMES, 1, NUMBERS, end)
     np.testing.assert_allclose(early.expected, 0.6)
+    np.testing.assert_allclose(-np.expm1(-early.hazard), 1.0 - 0.5 * 0.9)
     moved = DoseCourse("example", np.array([70.0, 77.0]), np.full((1, 2), 5.0), ("oral",) * 2, 30.0)
     later = dose_events("e", moved, risk, FLAT, TIMES, 1, NUMBERS, end)
     np.testing.assert_array_equal(early.row, later.row)
