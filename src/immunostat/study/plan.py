@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from immunostat.base.errors import InputError, near_matches
-from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import (
     SAMPLE_EVERY_DAY,
@@ -21,6 +20,7 @@ from immunostat.model.system import FloatArray
 from immunostat.population.sampling import Sampling
 from immunostat.study.assemble import Assembly, assemble
 from immunostat.study.cohort import Recruitment
+from immunostat.study.harm import Harm, Surroundings, harms_of, warnings_of
 from immunostat.study.outputs import Output, outputs_of
 from immunostat.study.stored_population import StoredPopulation, open_population
 from immunostat.study.study import Study
@@ -57,13 +57,15 @@ class Plan:
         Times at which outputs are kept, day. Shape (time,).
     factors, stored
         See `Recruitment`.
+    warnings
+        What is known of the drugs without a rate: drug, side effect, and the text.
     """
 
     study: Study
     core: CoreCard
     situation: SituationCard
     population: PopulationCard
-    side_effects: tuple[SideEffectCard, ...]
+    side_effects: tuple[Harm, ...]
     drugs: tuple[Drug, ...]
     in_start: frozenset[str]
     assembly: Assembly
@@ -73,6 +75,7 @@ class Plan:
     times: FloatArray
     factors: Mapping[str, float] = field(default_factory=dict)
     stored: StoredPopulation | None = None
+    warnings: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def tolerance(self) -> Tolerance:
@@ -122,8 +125,13 @@ class Plan:
         return replace(self, factors=dict(factors))
 
 
-def prepare(study: Study, catalog: Catalog) -> Plan:
+def prepare(study: Study, catalog: Catalog, described: PopulationCard | None = None) -> Plan:
     """Join the model of a study and settle its arms, outputs and times.
+
+    Parameters
+    ----------
+    described
+        Who enters, instead of the study's population of the catalog.
 
     Raises
     ------
@@ -132,14 +140,25 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
     """
     situation = catalog.situation(study.situation)
     core = catalog.core(situation.core)
-    side_effects = tuple(catalog.side_effect(name) for name in study.side_effects)
-    population = catalog.population(study.population.name)
+    population = described or catalog.population(study.population.name)
     if study.population.prior is not None:
         study.population.prior.check(situation)
     check_covariates(situation, population, catalog)
     in_start = drugs_in_start(study, population)
     drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
     assembly = assemble(catalog, situation, drugs)
+    cards = [catalog.side_effect(name) for name in study.side_effects]
+    taken = study.drugs
+    taken += tuple(catalog.drug(n) for n in sorted(in_start) if n not in {d.name for d in taken})
+    around = Surroundings(
+        situation.name,
+        frozenset(population.covariates),
+        frozenset(assembly.system.names),
+        frozenset(situation.components),
+        taken,
+        in_start,
+    )
+    side_effects = harms_of(cards, around, study.named_side_effects)
     arms = tuple(study.arms)
     untreated = [arm for arm in arms if not study.arms[arm]]
     return Plan(
@@ -156,6 +175,7 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
         untreated[0] if untreated else REFERENCE_ARM,
         sample_times(study, situation.sample_every_day),
         stored=_stored(study, catalog),
+        warnings=warnings_of(cards, taken),
     )
 
 

@@ -118,7 +118,7 @@ def why_not_simulated(catalog: Catalog, trial: TrialCard, arm: TrialArmCard) -> 
         drug = catalog.drug(name)
         if drug.pk is None:
             return f"{name} has no kinetics"
-        reason = _why_inert(catalog, drug)
+        reason = why_inert(catalog, drug)
         if reason:
             return reason
     try:
@@ -133,7 +133,7 @@ def regimens_of(catalog: Catalog, situation: str, arm: TrialArmCard) -> tuple[Re
     return tuple(parse_regimen(line, catalog.drug, situation) for line in arm.lines)
 
 
-def _why_inert(catalog: Catalog, drug: Drug) -> str:
+def why_inert(catalog: Catalog, drug: Drug) -> str:
     """Why a drug acts on nothing in the model; empty if it acts."""
     targets = {name: catalog.target(name) for name in drug.targets}
     try:
