@@ -36,9 +36,14 @@ def test_a_foreign_origin_is_refused(app: Any) -> None:
 
 def test_a_foreign_page_cannot_open_a_session(app: Any) -> None:
     status, _, _ = asked(
-        app, "/explore/websocket/", Origin="http://evil.example", Connection="Upgrade",
-        Upgrade="websocket", Sec_WebSocket_Version="13", Sec_WebSocket_Key="MTIzNDU2Nzg5MDEyMzQ1Ng==",
-    )  # fmt: skip
+        app,
+        "/explore/websocket/",
+        Origin="http://evil.example",
+        Connection="Upgrade",
+        Upgrade="websocket",
+        Sec_WebSocket_Version="13",
+        Sec_WebSocket_Key="MTIzNDU2Nzg5MDEyMzQ1Ng==",
+    )
     assert status == 403
 
 

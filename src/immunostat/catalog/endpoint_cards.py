@@ -15,6 +15,10 @@ from immunostat.outcomes.endpoints import KINDS
 _SEEN = frozenset({"time_to_event", "confirmed_worsening"})
 
 
+#: A number that is a key; the reader of files gives keys as text.
+KeyNumber = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class ComponentCard(Card):
     """What a visit records: an output of the model, a factor, and the error between visits."""
 
@@ -65,7 +69,7 @@ class EndpointCard(Card):
     confirmed: bool = False
     detection_limit: Annotated[Number, Field(ge=0)] | None = None
     #: Value at baseline from which a step holds, to the step.
-    steps: dict[Number, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
+    steps: dict[KeyNumber, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     confirm_weeks: Annotated[Number, Field(gt=0)] | None = None
     statistic: Literal["mean", "median"] | None = None
     source: Name | None = None

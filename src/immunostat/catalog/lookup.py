@@ -23,7 +23,7 @@ from immunostat.catalog.reader import Document, read_text, read_yaml, validated
 
 if TYPE_CHECKING:
     from immunostat.catalog.calibration_cards import CalibrationCard
-    from immunostat.catalog.cards import Card, SideEffectCard, TargetCard, TrialCard
+    from immunostat.catalog.cards import Card, TargetCard, TrialCard
     from immunostat.catalog.drug_cards import DrugCard
     from immunostat.catalog.fragments import FragmentCard
     from immunostat.catalog.model_cards import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SpecialPopulationCard,
     )
     from immunostat.catalog.published_cards import PublishedModelCard
+    from immunostat.catalog.side_effect_cards import SideEffectCard
     from immunostat.therapy.drug import Drug
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ KINDS = (
     Kind("populations", "model_cards", "PopulationCard", "population"),
     Kind("special_populations", "model_cards", "SpecialPopulationCard", "special population"),
     Kind("trials", "cards", "TrialCard", "trial"),
-    Kind("side_effects", "cards", "SideEffectCard", "side effect"),
+    Kind("side_effects", "side_effect_cards", "SideEffectCard", "side effect"),
     Kind("published", "published_cards", "PublishedModelCard", "published model"),
     Kind("calibrations", "calibration_cards", "CalibrationCard", "calibration"),
 )
@@ -181,8 +182,27 @@ class Catalog:
         return cast("SituationCard", self.card("situations", name))
 
     def population(self, name: str) -> PopulationCard:
-        """A population that patients are drawn from."""
-        return cast("PopulationCard", self.card("populations", name))
+        """A population that patients are drawn from.
+
+        A card that is like another comes with all of it.
+
+        Raises
+        ------
+        InputError
+            The card cannot be like the one it names.
+        """
+        card = cast("PopulationCard", self.card("populations", name))
+        if card.like is None:
+            return card
+        other = card.like
+
+        def whole() -> PopulationCard:
+            try:
+                return card.unlike(cast("PopulationCard", self.card("populations", other)))
+            except ValueError as error:
+                raise InputError(str(error), self.place(f"populations/{name}", "like")) from None
+
+        return self._keep("whole populations", card.name, whole)
 
     def special_population(self, name: str) -> SpecialPopulationCard:
         """Patients of any population who meet a condition, such as the elderly."""

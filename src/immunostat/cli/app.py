@@ -18,6 +18,7 @@ from immunostat.cli import (
     patient,
     population,
     published,
+    risk,
     sample_size,
     sensitivity,
     studies,
@@ -79,6 +80,7 @@ calibrate.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
 laboratory.add_to(app)
+risk.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)

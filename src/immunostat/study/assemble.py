@@ -247,9 +247,14 @@ def kinetics_text(catalog: Catalog, drugs: Sequence[Drug]) -> list[Fragment]:
 
 
 def name_of_own(name: str, core: CoreCard, situation: SituationCard) -> str:
-    """Name in the joined model of a parameter of a situation: its module's, or a port's value."""
+    """Name in the joined model of a parameter of a situation.
+
+    It belongs to its module, is the value of a port, or, written ``core_NAME``, is a number of the
+    core that is a trait of the patients of this situation, such as whether they make autoantibody.
+    """
     is_port = name in core.ports and name not in situation.drives
-    return name if is_port else f"{DISEASE}_{name}"
+    is_of_core = name.removeprefix(f"{CORE}_") in core.parameters and name.startswith(f"{CORE}_")
+    return name if is_port or is_of_core else f"{DISEASE}_{name}"
 
 
 def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) -> Assembly:

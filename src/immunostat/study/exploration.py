@@ -96,7 +96,7 @@ class Explorer:
         key = (study.situation, drugs)
         if key in self._assemblies:
             assembly = self._assemblies.get(key, lambda: prepare(study, self.catalog).assembly)
-            return prepare(study, self.catalog, assembly)
+            return prepare(study, self.catalog, assembly=assembly)
         plan = prepare(study, self.catalog)
         self._assemblies.get(key, lambda: plan.assembly)
         return plan

@@ -1,0 +1,202 @@
+"""Relapsing multiple sclerosis: laws of the module, and what drugs do to it through the core."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import i0
+
+from immunostat.base.errors import InputError
+from immunostat.catalog.check import check_card
+from immunostat.catalog.lookup import Catalog, data_folder, packaged_catalog
+from immunostat.engine.problem import EnsembleProblem
+from immunostat.engine.solve import solve
+from immunostat.model.system import FloatArray
+from immunostat.study.cohort import draw_cohort
+from immunostat.study.plan import METHOD, prepare
+from immunostat.study.simulation import schedule_of
+from immunostat.study.study import make_study
+
+CATALOG = packaged_catalog()
+CARD = CATALOG.situation("multiple-sclerosis")
+ARMS = {
+    "placebo": [],
+    "interferon": ["interferon-beta-1a 44 ug subcutaneous on days 1, 3, 5 of 7"],
+    "natalizumab": ["natalizumab 300 mg intravenous over 1 hour every 4 weeks"],
+    "fingolimod": ["fingolimod 0.5 mg oral daily"],
+    "ocrelizumab": ["ocrelizumab 300 mg intravenous over 2.5 hours at weeks 0, 2"],
+}
+READ = (
+    *("disease_relapse_hazard", "disease_inflammation", "disease_gd_lesions", "disease_burst"),
+    *("disease_lymphocytes", "disease_edss", "core_Th17", "core_NK", "core_antiviral", "core_igg"),
+    *("core_memory_B_tissue", "core_crp"),
+)
+
+
+def courses(
+    arms: dict[str, list[str]], n: int, weeks: int, **population: object
+) -> dict[str, dict[str, FloatArray]]:
+    """Courses by arm and output, every half week. Each (patient, time)."""
+    study = make_study(
+        {
+            "title": "test",
+            "situation": CARD.name,
+            "population": {
+                "name": "affirm-multiple-sclerosis",
+                "patients": n,
+                "seed": 3,
+                **population,
+            },
+            "arms": arms,
+            "duration": f"{weeks} weeks",
+            "visits": "every 12 weeks",
+            "endpoints": ["ARR"],
+            "side_effects": "none",
+        },
+        CATALOG,
+    )
+    plan = prepare(study, CATALOG)
+    cohort = draw_cohort(plan.recruitment(None), n)
+    times = np.arange(0.0, 7.0 * weeks, 3.5)
+    solution = solve(
+        EnsembleProblem(
+            plan.assembly.system,
+            np.tile(cohort.parameters, (len(arms), 1)),
+            schedule_of(plan, cohort),
+            times,
+            READ,
+            initial_states=np.tile(cohort.initial_states, (len(arms), 1)),
+        ),
+        method=METHOD,
+        tolerance=plan.tolerance,
+    )
+    assert (np.asarray(solution.status) == 0).all()
+    values = solution.values.reshape(len(arms), n, len(times), len(READ))
+    return {
+        arm: {name: values[i, :, :, k] for k, name in enumerate(READ)} for i, arm in enumerate(arms)
+    }
+
+
+@pytest.fixture(scope="module")
+def two_years() -> dict[str, dict[str, FloatArray]]:
+    return courses(ARMS, 12, 48)
+
+
+def later(arm: dict[str, FloatArray], name: str) -> float:
+    """Mean over patients and over time from week 12 on."""
+    return float(arm[name][:, 24:].mean())
+
+
+def test_a_burst_is_one_on_average() -> None:
+    """The series of the module is the Bessel function that is the mean of exp(s*sin)."""
+    for size in (0.2, 0.6, 1.0):
+        series = 1 + size**2 / 4 + size**4 / 64 + size**6 / 2304
+        assert series == pytest.approx(i0(size), rel=1e-4)
+
+
+def test_untreated_inflammation_is_about_one_and_crp_stays_normal(two_years) -> None:
+    placebo = two_years["placebo"]
+    assert 0.7 < placebo["disease_inflammation"].mean() < 1.4
+    assert np.all(placebo["core_crp"] < 3.0)
+    swing = placebo["disease_inflammation"]
+    assert np.all(swing.max(axis=1) > 1.5 * swing.min(axis=1))  # everybody has bursts
+
+
+@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm != "placebo"])
+def test_a_drug_lowers_lesions_more_than_relapses(two_years, arm) -> None:
+    placebo, treated = two_years["placebo"], two_years[arm]
+    relapses, lesions = (
+        later(treated, name) / later(placebo, name)
+        for name in ("disease_relapse_hazard", "disease_gd_lesions")
+    )
+    assert lesions < relapses < 0.9
+    assert later(treated, "disease_edss") < later(placebo, "disease_edss")
+
+
+def test_bursts_are_the_same_in_every_arm(two_years) -> None:
+    for arm in two_years.values():
+        np.testing.assert_allclose(
+            arm["disease_burst"], two_years["placebo"]["disease_burst"], rtol=1e-9
+        )
+
+
+def test_interferon_acts_both_ways(two_years) -> None:
+    """It raises the antiviral state and NK cells, and lowers Th17 and relapses."""
+    placebo, treated = two_years["placebo"], two_years["interferon"]
+    assert later(placebo, "core_antiviral") < 0.01 < 0.3 < later(treated, "core_antiviral")
+    assert later(treated, "core_NK") > 1.2 * later(placebo, "core_NK")
+    assert later(treated, "core_Th17") < 0.8 * later(placebo, "core_Th17")
+
+
+def test_depletion_of_B_cells_works_without_a_fall_of_antibody(two_years) -> None:
+    placebo, treated = two_years["placebo"], two_years["ocrelizumab"]
+    assert later(treated, "core_memory_B_tissue") < 0.2
+    assert later(treated, "core_igg") > 0.85 * later(placebo, "core_igg")
+    assert later(treated, "disease_relapse_hazard") < 0.5 * later(placebo, "disease_relapse_hazard")
+
+
+def test_lymphocytes_tell_the_class(two_years) -> None:
+    """Blocked entry raises the count in blood, blocked egress halves it or more."""
+    counts = {arm: later(own, "disease_lymphocytes") for arm, own in two_years.items()}
+    assert counts["natalizumab"] > 1.2 * counts["placebo"]
+    assert counts["fingolimod"] < 0.55 * counts["placebo"]
+
+
+def test_relapses_fall_with_age_as_published() -> None:
+    """By 17 % in five years (Tremlett 2008)."""
+    card = CARD.parameters["relapse_rate"]
+    age = next(effect for effect in card.covariates if effect.covariate == "age")
+    assert np.exp(5 * age.effect) == pytest.approx(0.83, abs=0.002)
+
+
+@pytest.mark.slow
+def test_every_class_of_drugs_can_be_given() -> None:
+    arms = {
+        "peginterferon": ["peginterferon-beta-1a 125 ug subcutaneous every 2 weeks"],
+        "interferon-1b": ["interferon-beta-1b 0.25 mg subcutaneous every 2 days"],
+        "glatiramer": ["glatiramer 20 mg subcutaneous daily"],
+        "siponimod": ["siponimod 2 mg oral daily"],
+        "ozanimod": ["ozanimod 0.92 mg oral daily"],
+        "ponesimod": ["ponesimod 20 mg oral daily"],
+        "teriflunomide": ["teriflunomide 14 mg oral daily"],
+        "fumarate": ["dimethyl-fumarate 240 mg oral twice daily"],
+        "cladribine": ["cladribine 0.175 mg/kg oral daily on days 1-5 of 28 for 2 cycles"],
+        "alemtuzumab": ["alemtuzumab 12 mg intravenous over 4 hours on days 1-5 of 365"],
+        "ofatumumab": ["ofatumumab 20 mg subcutaneous at weeks 0, 1, 2 then every 4 weeks"],
+        "rituximab": ["rituximab 1000 mg intravenous over 4 hours at weeks 0, 2"],
+        "prednisone": ["prednisone 60 mg oral daily for 7 days"],
+    }
+    found = courses({"placebo": [], **arms}, 3, 24)
+    placebo = found.pop("placebo")
+    for arm, own in found.items():
+        if arm != "prednisone":
+            assert later(own, "disease_relapse_hazard") < later(
+                placebo, "disease_relapse_hazard"
+            ), arm
+
+
+# ---- populations that are like another ----------------------------------------------------------
+
+
+def test_a_population_that_is_like_another_says_only_what_differs() -> None:
+    base = CATALOG.population("relapsing-multiple-sclerosis")
+    own = CATALOG.population("affirm-multiple-sclerosis")
+    assert own.situation == base.situation
+    assert list(own.covariates) == list(base.covariates)
+    assert own.covariates["weight"] == base.covariates["weight"]
+    assert own.covariates["edss"].mean.value == 2.3
+
+
+@pytest.mark.parametrize(
+    ("like", "words"),
+    [("affirm-multiple-sclerosis", "is itself like"), ("afirm", "no population")],
+)
+def test_a_population_cannot_be_like_any(tmp_path, like, words) -> None:
+    folder = tmp_path / "populations"
+    folder.mkdir()
+    text = f"name: mine\ntitle: Mine\nlike: {like}\ncovariates: {{}}\n"
+    (folder / "mine.yaml").write_text(text, encoding="utf-8")
+    catalog = Catalog(data_folder(), tmp_path)
+    assert any(words in str(error) for error in check_card(catalog, "populations", "mine"))
+    with pytest.raises(InputError):
+        catalog.population("mine")
