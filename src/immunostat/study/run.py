@@ -268,6 +268,11 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
             "not_known_here": {
                 harm.name: list(harm.unknown) for harm in plan.side_effects if harm.unknown
             },
+            "severities": {
+                harm.name: {str(grade): share for grade, share in harm.severity.shares.items()}
+                for harm in plan.side_effects
+                if harm.severity.shares
+            },
             "warnings": [
                 {"drug": drug, "side_effect": name, "text": text}
                 for drug, name, text in plan.warnings

@@ -1,0 +1,131 @@
+"""Weights of benefit and harm: from a file, and to begin with.
+
+The weights to begin with are a judgment that shows how weighing works, and no fact: each reader is
+to set his own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from immunostat.catalog.reader import read_yaml, validated
+from immunostat.study.balance import BENEFIT, Outcome, Weight, outcomes
+from immunostat.study.result import Result
+
+#: What one patient with an event of a grade counts, beside one patient with the first benefit.
+GRADE_WEIGHT: Mapping[int, float] = {1: 0.02, 2: 0.1, 3: 0.5, 4: 1.0, 5: 5.0}
+
+#: What a blood count of grade 3 or more counts: it is found by a laboratory, not felt.
+COUNT_WEIGHT = 0.1
+
+#: What an event of unknown severity counts.
+UNKNOWN_WEIGHT = 0.2
+
+#: Said wherever these weights are used.
+ILLUSTRATIVE = (
+    "Weights are illustrative: the first yes-or-no endpoint counts 1, a side effect by its grades "
+    "(grade 3: 0.5, grade 4: 1, death: 5), a count of grade 3 or more 0.1. Set your own."
+)
+
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+_Name = Annotated[str, Field(max_length=200)]
+
+
+class WeightPart(BaseModel):
+    """A weight that is more than a number: `worst` and `best` make a value count in proportion."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: _Positive
+    worst: _Number | None = Field(default=None, description="Value that counts nothing.")
+    best: _Number | None = Field(default=None, description="Value that counts all.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.worst is None) != (self.best is None):
+            raise ValueError("worst and best belong together")
+        if self.worst is not None and self.worst == self.best:
+            raise ValueError("worst and best must differ")
+        return self
+
+
+class WeightsFile(BaseModel):
+    """A file of weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: _Name = Field(default="", description="Arm that the others are compared with.")
+    weights: dict[_Name, _Positive | WeightPart] = Field(description="By outcome.")
+    doses: dict[_Name, _Positive] = Field(default={}, description="Dose of each arm.")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a file of weights says.
+
+    Parameters
+    ----------
+    weights
+        By outcome.
+    reference
+        An arm, or empty.
+    doses
+        Dose of arms, any one unit; empty if not said.
+    """
+
+    weights: Mapping[str, Weight]
+    reference: str = ""
+    doses: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_weights(path: Path | str) -> Weights:
+    """Read a file of weights.
+
+    Raises
+    ------
+    InputError
+        The file is no such file; with the line.
+    """
+    document = read_yaml(path, "weights")
+    file = validated(document, WeightsFile)
+    found = {
+        name: Weight(own.weight, own.worst, own.best)
+        if isinstance(own, WeightPart)
+        else Weight(own)
+        for name, own in file.weights.items()
+    }
+    return Weights(found, file.reference, dict(file.doses))
+
+
+def illustrative(result: Result) -> dict[str, Weight]:
+    """Weights to begin with: the first benefit counts 1, each harm by how bad its events are.
+
+    Empty where the result has no yes-or-no benefit or no harm.
+    """
+    known = outcomes(result)
+    first = next((own for own in known if own.kind == BENEFIT), None)
+    harms = [own for own in known if own.kind != BENEFIT]
+    if first is None or not harms:
+        return {}
+    severities = result.run.get("severities") or {}
+    return {
+        first.name: Weight(1.0),
+        **{own.name: Weight(_harm_weight(own, severities.get(own.name) or {})) for own in harms},
+    }
+
+
+def _harm_weight(outcome: Outcome, shares: Mapping[str, float]) -> float:
+    """Mean weight of the grades that events of a side effect have."""
+    if outcome.column.endswith(" grade"):
+        return COUNT_WEIGHT
+    total = sum(shares.values())
+    if not total:
+        return UNKNOWN_WEIGHT
+    mean = sum(GRADE_WEIGHT[int(grade)] * share for grade, share in shares.items()) / total
+    return float(f"{mean:.2g}")
