@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from immunostat.cli import (
+    balance,
     browse,
     calibrate,
     compare,
@@ -80,6 +81,7 @@ calibrate.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
 laboratory.add_to(app)
+balance.add_to(app)
 risk.add_to(app)
 exposure.add_to(app)
 models.add_to(app)

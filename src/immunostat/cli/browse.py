@@ -128,6 +128,15 @@ def situations(
     )
 
 
+def _driver(own: Any) -> str:
+    """What drives a side effect: a name, with its kind where the name alone does not tell."""
+    if own.covariate or own.state or own.drug:
+        return str(own.covariate or own.state or own.drug)
+    if own.drug_class:
+        return f"class {own.drug_class}"
+    return f"target {own.target}" if own.target else f"situation {own.situation}"
+
+
 @guarded
 def side_effects(
     context: typer.Context,
@@ -136,7 +145,7 @@ def side_effects(
     as_csv: CsvOption = False,
 ) -> None:
     def drivers(card: Any) -> list[str]:
-        return [d.covariate or d.state or d.drug for d in card.drivers]
+        return [_driver(own) for own in card.drivers]
 
     columns = ("name", "title", "kind", "drivers", "checked")
     _browse(

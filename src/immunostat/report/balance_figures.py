@@ -1,4 +1,4 @@
-"""Benefit and harm on one scale: the quadrant of arms, and the parts of each net benefit."""
+"""Benefit and harm on one scale: the quadrant of arms, the parts of each net benefit, doses."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import altair as alt
 import pandas as pd
 
 from immunostat.report import style, words
+from immunostat.study.dose_balance import DoseBalance
 from immunostat.study.result import Result
 
-_POINTS = "datum.value == 0 ? '0' : format(100 * datum.value, '+.0f')"
+_POINTS = "datum.value == 0 ? '0' : format(100 * datum.value, '+.3~g')"
+
+#: Outcomes with a color of their own in the value tree; the others are put together.
+MOST_OUTCOMES = 8
 
 
 def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
@@ -21,45 +25,121 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
     reference
         The arm that others are compared with; it stands where the lines cross.
     """
-    data = net[["arm", "benefit", "harm"]].copy()
-    reach = float(max(data["benefit"].abs().max(), data["harm"].abs().max(), 0.01)) * 1.15
-    x = alt.X(
-        "harm:Q",
-        scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=alt.Axis(title="more harm →", labelExpr=_POINTS, tickCount=5),
-    )
-    y = alt.Y(
-        "benefit:Q",
-        scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=alt.Axis(title="more benefit →", labelExpr=_POINTS, tickCount=5),
-    )
+    ends = ["benefit_low", "benefit_high", "harm_low", "harm_high"]
+    data = net[["arm", "benefit", "harm", *ends]].copy()
+    x_domain, y_domain = _reach(data, "harm"), _reach(data, "benefit")
+    x_scale = alt.Scale(domain=x_domain, nice=False)
+    y_scale = alt.Scale(domain=y_domain, nice=False)
+    axis = {"labelExpr": _POINTS, "tickCount": 5}
+    x = alt.X("harm:Q", scale=x_scale, axis=alt.Axis(title="more harm →", **axis))
+    y = alt.Y("benefit:Q", scale=y_scale, axis=alt.Axis(title="more benefit →", **axis))
     base = alt.Chart(data)
-    even = pd.DataFrame({"harm": [-reach, reach], "benefit": [-reach, reach]})
+    color = style.arm_color(result, legend=False)
+    # The line of equal weight, as far as both axes go.
+    line = [max(x_domain[0], y_domain[0]), min(x_domain[1], y_domain[1])]
+    even = pd.DataFrame({"harm": line, "benefit": line})
     zero = pd.DataFrame({"zero": [0.0]})
-    names = base.mark_text(dy=-13, fontSize=12).encode(x=x, y=y, text="arm:N")
+    # Every second name stands below its point, so that those of close arms can be read.
+    names = [
+        alt.Chart(data.iloc[first::2])
+        .mark_text(dx=9, dy=dy, align="left", fontSize=12)
+        .encode(x=x, y=y, text="arm:N")
+        for first, dy in ((0, -9), (1, 12))
+    ]
     figure = alt.layer(
         alt.Chart(even).mark_line(color=style.LINE, strokeDash=[4, 4]).encode(x=x, y=y),
         alt.Chart(zero).mark_rule(color=style.LINE).encode(x="zero:Q"),
         alt.Chart(zero).mark_rule(color=style.LINE).encode(y="zero:Q"),
-        base.mark_point(filled=True, size=150, opacity=1).encode(
-            x=x, y=y, color=style.arm_color(result, legend=False)
+        base.mark_rule(strokeWidth=1.6, opacity=0.7).encode(
+            x=alt.X("harm_low:Q", scale=x_scale), x2="harm_high:Q", y=y, color=color
         ),
-        names,
+        base.mark_rule(strokeWidth=1.6, opacity=0.7).encode(
+            x=x, y=alt.Y("benefit_low:Q", scale=y_scale), y2="benefit_high:Q", color=color
+        ),
+        base.mark_point(filled=True, size=110, opacity=1).encode(x=x, y=y, color=color),
+        *names,
     ).properties(width=style.NARROW + 60, height=style.NARROW + 20)
     return style.finish(
         figure,
         "Benefit against harm",
-        f"weighted patients in 100 more than under {reference}; above the dashed line gains weigh "
-        "more",
+        [
+            f"weighted patients in 100 more than under {reference}; lines: 95 % intervals",
+            "above the dashed line gains weigh more",
+        ],
+    )
+
+
+def _reach(data: pd.DataFrame, side: str) -> list[float]:
+    """Ends of an axis that hold zero and every interval, with room for the names of arms."""
+    low = float(min(0.0, data[f"{side}_low"].min(), data[side].min()))
+    high = float(max(0.0, data[f"{side}_high"].max(), data[side].max()))
+    span = max(high - low, 0.01)
+    return [low - 0.08 * span, high + 0.22 * span]
+
+
+def dose_balance(found: DoseBalance, unit: str = "") -> style.Figure:
+    """Benefit, harm and their difference by dose, on one axis, and the dose that weighs best.
+
+    Parameters
+    ----------
+    found
+        From `dose_balance.dose_balance`.
+    unit
+        Unit of the doses; empty if unknown.
+    """
+    names = {"benefit": style.PALETTE[2], "harm": style.PALETTE[1], "net": style.INK}
+    parts = []
+    for table, is_arm in ((found.curves, False), (found.arms, True)):
+        for name in names:
+            own = table[["dose", name, f"{name}_low", f"{name}_high"]].copy()
+            own.columns = pd.Index(["dose", "value", "low", "high"])
+            parts.append(own.assign(part=name, is_arm=is_arm))
+    data = pd.concat(parts, ignore_index=True)
+    x = alt.X(
+        "dose:Q",
+        axis=alt.Axis(title=f"dose, {unit}" if unit else "dose", labelExpr=style.PLAIN_NUMBER,
+                      tickCount=8),
+        scale=alt.Scale(nice=False, padding=12),
+    )  # fmt: skip
+    axis = alt.Axis(title="weighted patients in 100", labelExpr=_POINTS, tickCount=7, grid=True,
+                    gridColor=style.GRID)  # fmt: skip
+    color = alt.Color(
+        "part:N",
+        scale=alt.Scale(domain=list(names), range=list(names.values())),
+        legend=alt.Legend(symbolType="square", symbolStrokeWidth=0),
+    )
+    curve, arm = alt.Chart(data[~data["is_arm"]]), alt.Chart(data[data["is_arm"]])
+    best = pd.DataFrame({"best": [found.best], "low": [found.low], "high": [found.high]})
+    y = alt.Y("value:Q", axis=axis)
+    figure = alt.layer(
+        alt.Chart(best).mark_rect(opacity=0.1, color=style.INK).encode(x="low:Q", x2="high:Q"),
+        alt.Chart(best).mark_rule(strokeDash=[4, 4], color=style.INK).encode(x="best:Q"),
+        curve.mark_area(opacity=0.14).encode(x, alt.Y("low:Q", axis=axis), y2="high:Q",
+                                             color=color),
+        curve.mark_line(strokeWidth=2).encode(x, y, color=color),
+        arm.mark_point(filled=True, size=55, opacity=1).encode(x, y, color=color),
+    ).properties(width=style.WIDE - 80, height=290)  # fmt: skip
+    return style.finish(
+        figure,
+        "Benefit and harm by dose",
+        "points: arms; lines: Emax curves with 95 % bands; dashed: dose that weighs best, with "
+        "its 95 % interval",
     )
 
 
 def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.Figure:
     """What each outcome adds to the net benefit of each arm, and the net with its interval."""
     data = parts[parts["value"].abs() > 1e-9][["arm", "outcome", "kind", "value"]].copy()
-    data["outcome"] = [words.label(str(name)) for name in data["outcome"]]
-    names = [words.label(str(name)) for name in dict.fromkeys(parts["outcome"])]
-    palette = [*style.PALETTE, "#98a2ad", "#3f6e52", "#a0522d", "#5f5f9e"]
+    reach = data.groupby("outcome", sort=False)["value"].agg(lambda own: own.abs().max())
+    shown = list(reach.sort_values(ascending=False, kind="stable").index[:MOST_OUTCOMES])
+    data["outcome"] = [
+        words.label(str(name)) if name in shown else f"other {kind}s"
+        for name, kind in zip(data["outcome"], data["kind"], strict=True)
+    ]
+    data = data.groupby(["arm", "outcome"], sort=False, as_index=False)["value"].sum()
+    names = [words.label(str(name)) for name in shown]
+    names += [name for name in dict.fromkeys(data["outcome"]) if name not in names]
+    palette = [*style.PALETTE[:MOST_OUTCOMES], "#98a2ad", "#5b6570"]
     colors = [palette[i % len(palette)] for i in range(len(names))]
     arms = [arm for arm in result.arms if arm in set(net["arm"])]
     y = alt.Y(

@@ -94,7 +94,7 @@ _CONFIG = alt.Config(
 )
 
 
-def finish(figure: Figure, title: str, subtitle: str = "") -> Figure:
+def finish(figure: Figure, title: str, subtitle: str | list[str] = "") -> Figure:
     """Give a figure its heading and the common look."""
     # Set in place: `properties` would copy the whole chart to the same end, and takes as long as
     # drawing it.

@@ -24,6 +24,9 @@ DOSE_RESAMPLES = 200
 #: as no reaction to doses without doses, would take the whole weight.
 _LEAST_ERROR = 0.05
 
+#: Share of draws from which on an end of the doses is told.
+_OFTEN = 0.1
+
 #: The curves are near enough at this difference of the weighted share, so that the lower dose is
 #: taken.
 _SAME_NET = 1e-9
@@ -173,3 +176,20 @@ def _table(first: Mapping[str, object], found: FloatArray, drawn: FloatArray) ->
         table[f"{name}_low"] = ends[0][:, j]
         table[f"{name}_high"] = ends[1][:, j]
     return table
+
+
+def best_words(found: DoseBalance) -> str:
+    """The best dose in a sentence, with how far the study tells it."""
+    text = (
+        f"Under these weights the dose of {found.best:.3g} weighs best (95 % interval "
+        f"{found.low:.3g} to {found.high:.3g}), with a net benefit of "
+        f"{100 * found.net_at_best:+.3g} weighted patients in 100."
+    )
+    if found.at_highest >= _OFTEN:
+        text += (
+            f" In {100 * found.at_highest:.0f} % of draws that is the highest dose studied: a "
+            "higher one may weigh more."
+        )
+    if found.at_lowest >= _OFTEN:
+        text += f" In {100 * found.at_lowest:.0f} % of draws the lowest dose weighs best."
+    return text

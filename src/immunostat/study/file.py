@@ -51,6 +51,11 @@ class PopulationPart(_Part):
         description="Covariates that every patient has, such as {age: 72 year, female: yes}: "
         "virtual twins of one person.",
     )
+    also: list[Words] = Field(
+        default=[],
+        description="Yes-or-no covariates that side effects read and the population lacks, such as "
+        "latent_tuberculosis; drawn with the share that the side effect's card gives.",
+    )
     title: Words = Field(default="", description="Written by the program for readers; not read.")
 
 

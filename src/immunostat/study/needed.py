@@ -103,8 +103,8 @@ def patients_for_one(difference: float, low: float, high: float) -> str:
     text = f"one {'more' if difference > 0 else 'less'} in {1 / abs(difference):,.0f}"
     if low <= 0.0 <= high:
         return f"{text} (or none)"
-    ends = sorted((1 / abs(low), 1 / abs(high)))
-    return f"{text} ({ends[0]:,.0f} to {ends[1]:,.0f})"
+    few, many = (f"{end:,.0f}" for end in sorted((1 / abs(low), 1 / abs(high))))
+    return f"{text} ({few} to {many})" if few != many else text
 
 
 def _has(outcome: Outcome, rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -18,6 +18,7 @@ from immunostat.catalog.model_cards import (
 from immunostat.engine.problem import Tolerance
 from immunostat.model.system import FloatArray
 from immunostat.population.sampling import Sampling
+from immunostat.study.also import with_also
 from immunostat.study.assemble import Assembly, assemble
 from immunostat.study.cohort import Recruitment
 from immunostat.study.harm import Harm, Surroundings, harms_of, warnings_of
@@ -148,7 +149,12 @@ def prepare(
     """
     situation = catalog.situation(study.situation)
     core = catalog.core(situation.core)
-    population = described or catalog.population(study.population.name)
+    population = described or with_also(
+        catalog.population(study.population.name),
+        study.population.also,
+        catalog,
+        study.population.person,
+    )
     if study.population.prior is not None:
         study.population.prior.check(situation)
     check_covariates(situation, population, catalog)

@@ -18,6 +18,7 @@ from immunostat.base.units import DAYS, days_of
 from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.reader import Document, parse_value, read_yaml, validated
 from immunostat.outcomes.endpoints import EndpointSpec, is_made_of_events
+from immunostat.study.also import with_also
 from immunostat.study.eligibility import eligibility
 from immunostat.study.file import (
     DEFAULT_PATIENTS,
@@ -76,6 +77,8 @@ class StudyPopulation:
         A treatment that they must have failed.
     person
         Covariates that everybody has, in the units of the population; see `person.person_of`.
+    also
+        Covariates beside those of the population; see `also.with_also`.
     """
 
     name: str
@@ -87,6 +90,7 @@ class StudyPopulation:
     eligibility: Condition | None = None
     prior: Prior | None = None
     person: Mapping[str, float] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,7 @@ _TRIAL_KEYS = (
     "interim",
     "dose_response",
 )
-_POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior", "person")
+_POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior", "person", "also")
 
 
 def _drug_name(regimen: Regimen) -> str:
@@ -260,6 +264,15 @@ class _Checker:
         given = part.name or (open_population(part.stored).population if part.stored else "")
         name = self.named(path, names, given, f"population of {situation.name}")
         card = self.catalog.population(name)
+        if part.also:
+            place = self.document.place(("population", "also"))
+            if part.stored:
+                raise InputError(
+                    "a stored population holds its own patients, so it cannot have others",
+                    place,
+                    "leave out 'stored'",
+                )
+            card = with_also(card, part.also, self.catalog, part.person, place)
         wanted = None
         if part.eligibility:
             place = self.document.place(("population", "eligibility"))
@@ -276,6 +289,7 @@ class _Checker:
             person_of(
                 part.person, card, bool(part.stored), self.document.place(("population", "person"))
             ),
+            tuple(part.also),
         )
 
     def population_part(self) -> PopulationPart:
@@ -438,7 +452,8 @@ class _Checker:
     def reader(self, arms: Mapping[str, Any], side_effects: Sequence[str]) -> PartReader:
         """Reader of the parts that make a trial."""
         situation = self.catalog.situation(self.situation())
-        card = self.catalog.population(self.population().name)
+        own = self.population()
+        card = with_also(self.catalog.population(own.name), own.also, self.catalog, own.person)
         covariates = {name: own.unit for name, own in card.covariates.items()}
         components = {name: own.unit for name, own in situation.components.items()}
         # What is made of events is not known at a visit.
