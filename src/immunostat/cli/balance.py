@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -138,13 +139,13 @@ def _print(
     heading("")
     lines = [
         (
-            row.arm,
-            _points(row.benefit, row.benefit_low, row.benefit_high),
-            _points(row.harm, row.harm_low, row.harm_high),
-            _points(row.net, row.low, row.high),
-            f"{100 * row.best:.0f} %",
+            row["arm"],
+            _points(row["benefit"], row["benefit_low"], row["benefit_high"]),
+            _points(row["harm"], row["harm_low"], row["harm_high"]),
+            _points(row["net"], row["low"], row["high"]),
+            f"{100 * row['best']:.0f} %",
         )
-        for row in net.itertuples(index=False)
+        for row in net.to_dict("records")
     ]
     columns = ("arm", "benefit", "harm", "net benefit", "best in draws")
     title = f"Weighted patients in 100, more than under {base} (95 % interval)"
@@ -153,14 +154,14 @@ def _print(
     shown = counted[counted["difference"].abs() > 0]
     rows = [
         (
-            row.arm,
-            row.outcome,
-            f"{100 * row.reference_share:.3g} %",
-            f"{100 * row.share:.3g} %",
-            f"{row.rate_difference:+.3g}" if row.rate_difference == row.rate_difference else "",
-            row.needed,
+            row["arm"],
+            row["outcome"],
+            f"{100 * row['reference_share']:.3g} %",
+            f"{100 * row['share']:.3g} %",
+            "" if math.isnan(row["rate_difference"]) else f"{row['rate_difference']:+.3g}",
+            row["needed"],
         )
-        for row in shown.itertuples(index=False)
+        for row in shown.to_dict("records")
     ]
     names = ("arm", "outcome", base, "under the arm", "events per 100 patient-years", "patients")
     print_table(names, rows, Format.TEXT, f"Against {base}")
@@ -243,9 +244,7 @@ def _write(
         tables |= {"dose-arms": doses.arms, "dose-curves": doses.curves}
     for name, table in tables.items():
         table.to_csv(output / f"{name}.csv", index=False, lineterminator="\n")
-    text = json.dumps(
-        _as_data(base, own, parts, net, counted, doses), indent=2, ensure_ascii=False
-    )
+    text = json.dumps(_as_data(base, own, parts, net, counted, doses), indent=2, ensure_ascii=False)
     (output / "balance.json").write_text(text + "\n", encoding="utf-8", newline="\n")
     style.save(balance_figures.quadrant(result, net, base), output / "quadrant.svg")
     style.save(balance_figures.value_tree(result, parts, net), output / "value-tree.svg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,13 @@ def risk(
     age: Annotated[float | None, typer.Option(min=18, max=100, help="Age, year.")] = None,
     sex: Annotated[str, typer.Option(help="'female' or 'male'.")] = "",
     weight: Annotated[float | None, typer.Option(min=30, max=250, help="Body weight, kg.")] = None,
+    prior: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the patient has had, such as 'biologic' or 'serious infection'; repeat for "
+            "more. The same as --set prior_NAME=yes."
+        ),
+    ] = None,
     known: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,7 +79,8 @@ def risk(
 
     if output is not None and output.exists() and not output.is_dir():
         raise InputError("the output is a file, not a folder", Place(shown_path(output)))
-    described = _described(age, sex, weight, known or [])
+    before = ["prior_" + re.sub(r"[\s-]+", "_", own.strip().lower()) for own in prior or []]
+    described = dict.fromkeys(before, 1.0) | _described(age, sex, weight, known or [])
     catalog = Catalog.packaged(context.obj)
     regimens = [words if " " in words.strip() else f"{words} label" for words in drug]
     how = format_of(as_json, as_csv)
@@ -231,7 +240,7 @@ def add_to(app: typer.Typer) -> None:
         "him, with and without the treatment, beside the population; and the drivers that matter "
         "most for him, by what would be without them."
         "\n\nExample:  immunostat risk --drug tocilizumab --age 72 --sex female --weight 60 "
-        "--set diabetes=yes"
+        "--prior biologic --set diabetes=yes"
         '\n\nExample:  immunostat risk --drug "tofacitinib 5 mg oral every 12 hours" --age 45 '
         f"-o risk\n\n{NOTICE}"
     )

@@ -30,9 +30,8 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
     x_domain, y_domain = _reach(data, "harm"), _reach(data, "benefit")
     x_scale = alt.Scale(domain=x_domain, nice=False)
     y_scale = alt.Scale(domain=y_domain, nice=False)
-    axis = {"labelExpr": _POINTS, "tickCount": 5}
-    x = alt.X("harm:Q", scale=x_scale, axis=alt.Axis(title="more harm →", **axis))
-    y = alt.Y("benefit:Q", scale=y_scale, axis=alt.Axis(title="more benefit →", **axis))
+    x = alt.X("harm:Q", scale=x_scale, axis=_sided("more harm →"))
+    y = alt.Y("benefit:Q", scale=y_scale, axis=_sided("more benefit →"))
     base = alt.Chart(data)
     color = style.arm_color(result, legend=False)
     # The line of equal weight, as far as both axes go.
@@ -67,6 +66,10 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
             "above the dashed line gains weigh more",
         ],
     )
+
+
+def _sided(title: str) -> alt.Axis:
+    return alt.Axis(title=title, labelExpr=_POINTS, tickCount=5)
 
 
 def _reach(data: pd.DataFrame, side: str) -> list[float]:
@@ -136,7 +139,7 @@ def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.
         words.label(str(name)) if name in shown else f"other {kind}s"
         for name, kind in zip(data["outcome"], data["kind"], strict=True)
     ]
-    data = data.groupby(["arm", "outcome"], sort=False, as_index=False)["value"].sum()
+    data = data.groupby(["arm", "outcome"], sort=False)["value"].sum().reset_index()
     names = [words.label(str(name)) for name in shown]
     names += [name for name in dict.fromkeys(data["outcome"]) if name not in names]
     palette = [*style.PALETTE[:MOST_OUTCOMES], "#98a2ad", "#5b6570"]

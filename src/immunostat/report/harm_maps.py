@@ -22,7 +22,6 @@ MOST_EFFECTS = 24
 MOST_PATIENTS = 250
 
 
-
 def rates(result: Result) -> style.Figure:
     """Expected rate of each side effect in each arm: rows side effects, columns arms.
 
@@ -35,9 +34,8 @@ def rates(result: Result) -> style.Figure:
     wide = table.pivot(index="side_effect", columns="arm", values="rate")[_arms(result, table)]
     wide = wide[wide.max(axis=1) > 0]
     base = _reference(result, wide)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # An arm without the side effect at all has no ratio; a hundredth of an event stands for it.
-        ratio = np.log2(wide.clip(lower=0.01).div(base.clip(lower=0.01), axis=0))
+    # An arm without the side effect at all has no ratio; a hundredth of an event stands for it.
+    ratio = wide.clip(lower=0.01).div(base.clip(lower=0.01), axis=0).apply(np.log2)
     order = ratio.max(axis=1).sort_values(ascending=False, kind="stable").index[:MOST_EFFECTS]
     rows = [
         {

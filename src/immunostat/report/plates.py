@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from immunostat.report import event_sections, figures, trial_plates, words
+from immunostat.report import event_sections, figures, harm_maps, trial_plates, words
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.harm_figures import RATE, has_grades
 from immunostat.report.plate import Plate, file_name
-from immunostat.report.shape import EVENT_STATISTICS
+from immunostat.report.shape import EVENT_STATISTICS, is_large, shape_of
+from immunostat.study.balance import reference_arm, weighed
+from immunostat.study.dose_balance import best_words, dose_balance, doses_of
 from immunostat.study.result import Result
+from immunostat.study.weights import ILLUSTRATIVE, illustrative
 
 __all__ = ["Plate", "along_the_chain", "chosen", "courses_left", "file_name"]
 
@@ -57,6 +60,39 @@ def _answer(result: Result) -> Iterator[Plate]:
             figures.balance(result),
             "Benefit and harm of each arm side by side: a point further right means more of it. "
             "Lines are 95 % intervals.",
+        )
+    yield from _weighed(result)
+
+
+def _weighed(result: Result) -> Iterator[Plate]:
+    """Benefit and harm on one scale, where the result has both."""
+    own = {} if is_large(result) else illustrative(result)
+    shape = shape_of(result)
+    if not own or len(result.arms) < 2 or shape.sequences or shape.n_trials > 1:
+        return
+    reference = reference_arm(result)
+    parts, net = weighed(result, own, reference)
+    note = f"{ILLUSTRATIVE} Other weights: immunostat balance."
+    yield Plate(
+        "answer",
+        "quadrant",
+        figures.quadrant(result, net, reference),
+        f"What each arm gains (up) and costs (right) against {reference}. {note}",
+    )
+    yield Plate(
+        "answer",
+        "value-tree",
+        figures.value_tree(result, parts, net),
+        "What each outcome adds to the net benefit of each arm, under the same weights.",
+    )
+    doses = doses_of(result)
+    if len(set(doses.values())) >= 3:
+        found = dose_balance(result, own, doses)
+        yield Plate(
+            "dose",
+            "dose-balance",
+            figures.dose_balance(found),
+            f"Weighted benefit and harm by dose, against the lowest. {best_words(found)} {note}",
         )
 
 
@@ -121,6 +157,25 @@ def _harm(result: Result) -> Iterator[Plate]:
             figures.side_effects(result),
             "How often each side effect came, on a logarithmic axis. The point is what was drawn "
             "for these patients, the dark tick what the model expects without chance.",
+        )
+        if len(result.arms) > 1:
+            yield Plate(
+                "harm",
+                "harm-map",
+                figures.harm_rates(result),
+                "Side effects (rows) by arm (columns): the number is the expected rate, the color "
+                "how many times as many there are as without the arm's drugs.",
+            )
+    unequal = None if is_large(result) else harm_maps.main_harm(result)
+    if unequal is not None:
+        shown, goes = words.label(unequal.side_effect), words.label(unequal.covariate)
+        yield Plate(
+            "harm",
+            "harm-of-patients",
+            figures.harm_chances(result, unequal),
+            f"Chance of {shown} of each patient, on a logarithmic axis. Of all that is known of "
+            f"the patients it goes with {goes} most (partial rank correlation "
+            f"{words.signed(unequal.correlation, 2)}).",
         )
     if has_grades(result):
         yield Plate(

@@ -227,9 +227,7 @@ def values_of(result: Result, weights: Weighing) -> Values:
     signs = np.array([1.0 if one.kind == BENEFIT else -1.0 for one in chosen])
     table = result.patients
     years = float(result.study["duration_day"]) / DAYS_PER_YEAR
-    shares = {
-        arm: _shares(table[table["arm"] == arm], chosen, own, years) for arm in result.arms
-    }
+    shares = {arm: _shares(table[table["arm"] == arm], chosen, own, years) for arm in result.arms}
     return Values(chosen, signs * np.array([own[one.name].weight for one in chosen]), shares)
 
 
@@ -274,7 +272,7 @@ def _drawn(values: Sequence[FloatArray], seed: int) -> FloatArray:
 def resampled(sizes: Sequence[int], seed: int, draw: int) -> list[npt.NDArray[np.int64]]:
     """Rows of the patients of each arm drawn anew; the same in all where all have as many."""
     is_paired = len(set(sizes)) == 1
-    rows = []
+    rows: list[npt.NDArray[np.int64]] = []
     for i, n in enumerate(sizes):
         if is_paired and rows:
             rows.append(rows[0])

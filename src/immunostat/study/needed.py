@@ -13,6 +13,8 @@ from immunostat.outcomes.statistics import z_quantile
 from immunostat.study.balance import SEVERE_GRADE, Outcome, outcomes
 from immunostat.study.result import Result
 
+NO_DIFFERENCE = "no difference"
+
 #: Smaller differences of a share are called none: less than one patient in a hundred thousand.
 LEAST_DIFFERENCE = 1e-5
 
@@ -99,7 +101,7 @@ def patients_for_one(difference: float, low: float, high: float) -> str:
     ('one more in 105 (65 to 286)', 'one less in 50 (or none)')
     """
     if abs(difference) < LEAST_DIFFERENCE:
-        return "no difference"
+        return NO_DIFFERENCE
     text = f"one {'more' if difference > 0 else 'less'} in {1 / abs(difference):,.0f}"
     if low <= 0.0 <= high:
         return f"{text} (or none)"
@@ -126,5 +128,3 @@ def _rate(result: Result, arm: str, outcome: Outcome) -> float:
         & (table["measure"] == "incidence rate")
     ]
     return float(rows["expected"].iloc[0]) if len(rows) else math.nan
-
-

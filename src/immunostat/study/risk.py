@@ -194,6 +194,8 @@ def _risks(simulation: Simulation, harm: Harm, arm: str) -> FloatArray:
 
 
 def _rows(twins: Simulation, people: Simulation, harm: Harm) -> Iterator[dict[str, Any]]:
+    # Of the population less may be known than of the patient, so its own drivers may be fewer.
+    theirs = next((own for own in people.plan.side_effects if own.name == harm.name), None)
     for arm in (WITHOUT, WITH):
         drawn = drawn_of(twins, harm, arm)
         expected = float(np.nansum(drawn.events.expected))
@@ -209,7 +211,7 @@ def _rows(twins: Simulation, people: Simulation, harm: Harm) -> Iterator[dict[st
             "risk": float(np.nanmean(risks)),
             "low": low,
             "high": high,
-            "population": float(np.nanmean(_risks(people, harm, arm))),
+            "population": float(np.nanmean(_risks(people, theirs, arm))) if theirs else np.nan,
             "background": scale * background,
             "mechanism": scale * (mechanism - background),
             "own": scale * (expected - mechanism),
