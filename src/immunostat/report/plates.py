@@ -24,9 +24,11 @@ MOST_EXPOSURES = 8
 def chosen(result: Result) -> Iterator[Plate]:
     """Every figure that the result has data for, in the order of the page."""
     yield from _answer(result)
+    yield from _weighed(result)
     yield from trial_plates.chosen(result)
     yield from _benefit(result)
     yield from _harm(result)
+    yield from _differences(result)
     yield from _exposure(result)
     yield from _inside(result)
 
@@ -61,7 +63,6 @@ def _answer(result: Result) -> Iterator[Plate]:
             "Benefit and harm of each arm side by side: a point further right means more of it. "
             "Lines are 95 % intervals.",
         )
-    yield from _weighed(result)
 
 
 def _weighed(result: Result) -> Iterator[Plate]:
@@ -158,14 +159,25 @@ def _harm(result: Result) -> Iterator[Plate]:
             "How often each side effect came, on a logarithmic axis. The point is what was drawn "
             "for these patients, the dark tick what the model expects without chance.",
         )
-        if len(result.arms) > 1:
-            yield Plate(
-                "harm",
-                "harm-map",
-                figures.harm_rates(result),
-                "Side effects (rows) by arm (columns): the number is the expected rate, the color "
-                "how many times as many there are as without the arm's drugs.",
-            )
+    if has_grades(result):
+        yield Plate(
+            "harm",
+            "grades",
+            figures.grades(result),
+            "Share of patients whose worst grade was mild (light) or 3 and more (solid).",
+        )
+
+
+def _differences(result: Result) -> Iterator[Plate]:
+    """Where harm differs: between arms, between patients."""
+    if (result.side_effects["measure"] == RATE).any() and len(result.arms) > 1:
+        yield Plate(
+            "harm",
+            "harm-map",
+            figures.harm_rates(result),
+            "Side effects (rows) by arm (columns): the number is the expected rate, the color "
+            "how many times as many there are as without the arm's drugs.",
+        )
     unequal = None if is_large(result) else harm_maps.main_harm(result)
     if unequal is not None:
         shown, goes = words.label(unequal.side_effect), words.label(unequal.covariate)
@@ -176,13 +188,6 @@ def _harm(result: Result) -> Iterator[Plate]:
             f"Chance of {shown} of each patient, on a logarithmic axis. Of all that is known of "
             f"the patients it goes with {goes} most (partial rank correlation "
             f"{words.signed(unequal.correlation, 2)}).",
-        )
-    if has_grades(result):
-        yield Plate(
-            "harm",
-            "grades",
-            figures.grades(result),
-            "Share of patients whose worst grade was mild (light) or 3 and more (solid).",
         )
 
 

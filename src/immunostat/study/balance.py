@@ -226,7 +226,7 @@ def values_of(result: Result, weights: Weighing) -> Values:
         raise InputError("every weight is 0", remedy="give an outcome of the result a weight")
     signs = np.array([1.0 if one.kind == BENEFIT else -1.0 for one in chosen])
     table = result.patients
-    years = float(result.study["duration_day"]) / DAYS_PER_YEAR
+    years = float(result.study.get("duration_day", DAYS_PER_YEAR)) / DAYS_PER_YEAR
     shares = {arm: _shares(table[table["arm"] == arm], chosen, own, years) for arm in result.arms}
     return Values(chosen, signs * np.array([own[one.name].weight for one in chosen]), shares)
 
