@@ -90,7 +90,9 @@ def _partial(x: FloatArray, y: FloatArray) -> FloatArray:
     from scipy.stats import rankdata
 
     ranks = np.column_stack([*(rankdata(column) for column in x.T), rankdata(y)])
-    inverse = np.linalg.pinv(np.corrcoef(ranks.T), hermitian=True)
+    # Columns that say the same leave no inverse, and a pseudo-inverse would turn signs around.
+    correlations = np.corrcoef(ranks.T) + 1e-9 * np.eye(x.shape[1] + 1)
+    inverse = np.linalg.inv(correlations)
     scale = np.sqrt(np.abs(np.diag(inverse)))
     return np.asarray(np.clip(-inverse[-1, :-1] / (scale[-1] * scale[:-1]), -1.0, 1.0))
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from immunostat.catalog.reader import read_yaml, validated
 from immunostat.study.balance import BENEFIT, Outcome, Weight, outcomes
@@ -61,8 +61,19 @@ class WeightsFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reference: _Name = Field(default="", description="Arm that the others are compared with.")
-    weights: dict[_Name, _Positive | WeightPart] = Field(description="By outcome.")
+    weights: dict[_Name, WeightPart] = Field(description="By outcome; a number is a weight.")
     doses: dict[_Name, _Positive] = Field(default={}, description="Dose of each arm.")
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _parts(cls, given: Any) -> Any:
+        """A number as a weight of its own."""
+        if not isinstance(given, dict):
+            return given
+        return {
+            name: {"weight": own} if isinstance(own, int | float) else own
+            for name, own in given.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -95,10 +106,7 @@ def read_weights(path: Path | str) -> Weights:
     document = read_yaml(path, "weights")
     file = validated(document, WeightsFile)
     found = {
-        name: Weight(own.weight, own.worst, own.best)
-        if isinstance(own, WeightPart)
-        else Weight(own)
-        for name, own in file.weights.items()
+        name: Weight(own.weight, own.worst, own.best) for name, own in file.weights.items()
     }
     return Weights(found, file.reference, dict(file.doses))
 

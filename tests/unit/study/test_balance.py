@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from immunostat.study.balance import BENEFIT, HARM, outcomes, reference_arm, weighed
+from immunostat.base.errors import InputError
+from immunostat.study.balance import BENEFIT, HARM, Weight, outcomes, reference_arm, weighed
+from immunostat.study.needed import needed
 from immunostat.study.result import TABLES, Result
 
 N = 400
@@ -71,3 +75,60 @@ def test_the_interval_is_that_of_a_paired_difference() -> None:
 def test_harm_alone_makes_the_reference_best() -> None:
     _, net = weighed(result(), {"infection": 1.0}, "control")
     assert net.set_index("arm").loc["control", "best"] == 1.0
+
+
+def test_a_value_counts_in_proportion_between_worst_and_best() -> None:
+    found = with_score(result())
+    scale = Weight(2.0, worst=0.0, best=-3.0)
+    parts, net = weighed(found, {"score": scale}, "control")
+    # From -0.3 to -1.8 is half of the way.
+    assert net.set_index("arm").loc["drug", "benefit"] == pytest.approx(2.0 * 1.5 / 3.0)
+    assert parts.set_index("arm").loc["drug", "share"] == pytest.approx(0.6)
+
+
+def test_the_rate_of_a_side_effect_counts_in_proportion() -> None:
+    # 2 and 10 expected events in 100 patient-years over one year; 40 count all.
+    _, net = weighed(result(), {"infection": Weight(1.0, worst=40.0, best=0.0)}, "control")
+    assert net.set_index("arm").loc["drug", "harm"] == pytest.approx(8 / 40)
+
+
+def test_benefit_and_harm_have_intervals_of_their_own() -> None:
+    _, net = weighed(result(), {"goal": 1.0, "infection": 1.0}, "control")
+    drug = net.set_index("arm").loc["drug"]
+    assert drug["benefit_low"] < drug["benefit"] < drug["benefit_high"]
+    # Everybody has the same chance of harm, so drawing patients anew changes nothing.
+    assert drug["harm_low"] == pytest.approx(drug["harm"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"goals": 1.0}, "no outcome 'goals'"),
+        ({"goal": 0.0}, "every weight is 0"),
+        ({"score": 1.0}, "worst and a best"),
+    ],
+)
+def test_weights_that_say_nothing_are_refused(weights: dict[str, float], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        weighed(with_score(result()), weights, "control")
+
+
+def test_patients_for_one_more_event_are_told_with_their_interval() -> None:
+    table = needed(result(), "control").set_index("outcome")
+    difference = np.exp(-0.02) - np.exp(-0.1)
+    assert table.loc["infection", "difference"] == pytest.approx(difference)
+    assert table.loc["infection", "needed"] == f"one more in {1 / difference:.0f}"
+    assert table.loc["goal", "needed"].startswith("one more in 3 (")
+
+
+def with_score(found: Result) -> Result:
+    """The same result with a measured endpoint: -0.3 under control, -1.8 under the drug."""
+    patients = found.patients.assign(
+        **{"score at end": np.where(found.patients["arm"] == "drug", -1.8, -0.3)}
+    )
+    endpoints = found.endpoints.reindex(range(4))
+    endpoints.loc[2:, ["arm", "endpoint", "statistic"]] = [
+        ["control", "score", "mean"],
+        ["drug", "score", "mean"],
+    ]
+    return replace(found, patients=patients, endpoints=endpoints)
