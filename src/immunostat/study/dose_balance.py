@@ -17,6 +17,9 @@ from immunostat.trial.dose_ranging import fit_emax
 #: Doses at which curves are evaluated.
 CURVE_POINTS = 161
 
+#: Doses of half the effect that are tried in each draw.
+ED50_POINTS = 241
+
 #: Draws of patients behind intervals; each fits both curves anew.
 DOSE_RESAMPLES = 200
 
@@ -115,18 +118,19 @@ def dose_balance(
     grid = np.linspace(levels[0], levels[-1], CURVE_POINTS)
     means = np.stack([own.mean(axis=0) for own in values])
     curve = _curves(levels, means, errors, grid)
-    drawn_means, drawn_curves = [], []
+    again = np.empty((n_draws, *means.shape))
     for draw in range(n_draws):
         rows = resampled([len(own) for own in values], seed, draw)
-        again = np.stack([own[row].mean(axis=0) for own, row in zip(values, rows, strict=True)])
-        drawn_means.append(_with_net(again - again[0]))
-        drawn_curves.append(_curves(levels, again, errors, grid))
+        again[draw] = [own[row].mean(axis=0) for own, row in zip(values, rows, strict=True)]
+    drawn_means = _with_net(again - again[:, :1])
+    lines = [_drawn_curves(levels, again[..., side], errors[:, side], grid) for side in (0, 1)]
+    drawn_curves = _with_net(np.stack(lines, axis=-1))
     best = np.array([_best(one[:, 2], grid) for one in drawn_curves])
     low, high = (float(q) for q in np.quantile(best, [0.025, 0.975]))
     chosen = _best(curve[:, 2], grid)
     return DoseBalance(
-        _table({"arm": arms, "dose": levels}, _with_net(means - means[0]), np.stack(drawn_means)),
-        _table({"dose": grid}, curve, np.stack(drawn_curves)),
+        _table({"arm": arms, "dose": levels}, _with_net(means - means[0]), drawn_means),
+        _table({"dose": grid}, curve, drawn_curves),
         chosen,
         low,
         high,
@@ -157,9 +161,31 @@ def _curves(
     return _with_net(np.column_stack(sides))
 
 
+def _drawn_curves(
+    doses: FloatArray, means: FloatArray, errors: FloatArray, grid: FloatArray
+) -> FloatArray:
+    """Emax curves through many draws at once, each against the lowest dose. Shape (draw, grid).
+
+    As `fit_emax`, with the dose of half the effect from a fine grid: for a given one the curve is
+    linear, and the same matrices serve every draw.
+    """
+    positive = doses[doses > 0]
+    ed50 = np.geomspace(positive.min() / 100, positive.max() * 100, ED50_POINTS)
+    rises = doses / (ed50[:, None] + doses)  # (ed50, arm)
+    design = np.stack([np.ones_like(rises), rises], axis=-1) / errors[:, None]
+    inverse = np.linalg.pinv(design)  # (ed50, 2, arm)
+    scaled = means / errors
+    found = np.einsum("kpa,da->dkp", inverse, scaled)
+    left = scaled[:, None, :] - np.einsum("kap,dkp->dka", design, found)
+    best = np.argmin((left**2).sum(axis=-1), axis=1)
+    emax = found[np.arange(len(means)), best, 1]
+    rise = grid / (ed50[best][:, None] + grid)
+    return np.asarray(emax[:, None] * (rise - rise[:, :1]))
+
+
 def _with_net(sides: FloatArray) -> FloatArray:
-    """Benefit, harm and their difference. Shape (dose, 3)."""
-    return np.column_stack([sides, sides[:, 0] - sides[:, 1]])
+    """Benefit, harm and their difference along the last axis. Shape (..., 3)."""
+    return np.concatenate([sides, sides[..., :1] - sides[..., 1:]], axis=-1)
 
 
 def _best(net: FloatArray, grid: FloatArray) -> float:

@@ -102,11 +102,17 @@ def patients_for_one(difference: float, low: float, high: float) -> str:
     """
     if abs(difference) < LEAST_DIFFERENCE:
         return NO_DIFFERENCE
-    text = f"one {'more' if difference > 0 else 'less'} in {1 / abs(difference):,.0f}"
+    text = f"one {'more' if difference > 0 else 'less'} in {_patients(difference)}"
     if low <= 0.0 <= high:
         return f"{text} (or none)"
-    few, many = (f"{end:,.0f}" for end in sorted((1 / abs(low), 1 / abs(high))))
+    few, many = (_patients(end) for end in sorted((low, high), key=abs, reverse=True))
     return f"{text} ({few} to {many})" if few != many else text
+
+
+def _patients(difference: float) -> str:
+    """Patients for a difference of one; few of them with a decimal place."""
+    patients = 1 / abs(difference)
+    return f"{patients:,.0f}" if patients >= 10 else f"{patients:.2g}"
 
 
 def _has(outcome: Outcome, rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -105,9 +105,7 @@ def read_weights(path: Path | str) -> Weights:
     """
     document = read_yaml(path, "weights")
     file = validated(document, WeightsFile)
-    found = {
-        name: Weight(own.weight, own.worst, own.best) for name, own in file.weights.items()
-    }
+    found = {name: Weight(own.weight, own.worst, own.best) for name, own in file.weights.items()}
     return Weights(found, file.reference, dict(file.doses))
 
 

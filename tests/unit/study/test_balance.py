@@ -118,7 +118,7 @@ def test_patients_for_one_more_event_are_told_with_their_interval() -> None:
     difference = np.exp(-0.02) - np.exp(-0.1)
     assert table.loc["infection", "difference"] == pytest.approx(difference)
     assert table.loc["infection", "needed"] == f"one more in {1 / difference:.0f}"
-    assert table.loc["goal", "needed"].startswith("one more in 3 (")
+    assert table.loc["goal", "needed"].startswith("one more in 3.3 (")
 
 
 def with_score(found: Result) -> Result:

@@ -55,3 +55,13 @@ def test_an_old_diabetic_patient_has_more_infections_than_the_population() -> No
     drivers = found.drivers[found.drivers["side_effect"] == "serious-infection"]
     assert "diabetes" in set(drivers["driver"])
     assert len(drivers) <= 3
+
+
+@pytest.mark.slow
+def test_what_a_patient_has_had_may_be_unknown_of_the_population() -> None:
+    said = {"prior_biologic": 1.0, "prior_serious_infection": 1.0, "treatment_failures": 6.0}
+    found = risk_of(CATALOG, "rheumatoid-arthritis", ["adalimumab label"], said, n_twins=10)
+    rows = found.table.set_index(["side_effect", "arm"])
+    own = rows.loc["serious-infection", WITH]
+    assert own["risk"] > 1.5 * own["population"]
+    assert "prior_serious_infection" in set(found.drivers["driver"])
