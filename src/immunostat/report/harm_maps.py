@@ -160,9 +160,11 @@ def chances(result: Result, found: Unequal) -> style.Figure:
     data = data[data["chance"] > 0].groupby("arm", sort=False).head(MOST_PATIENTS)
     arms = [arm for arm in result.arms if arm in set(data["arm"])]
     low = 10.0 ** math.floor(math.log10(float(data["chance"].min())))
-    high = min(1.0, 10.0 ** math.ceil(math.log10(float(data["chance"].max()))))
-    exponents = range(round(math.log10(low)), round(math.log10(high)) + 1)
-    ticks = [f * 10.0**e for e in exponents for f in (1, 3) if f * 10.0**e <= high]
+    most = float(data["chance"].max())
+    high = 10.0 ** math.ceil(math.log10(most))
+    high = min(1.0, 0.3 * high if most <= 0.3 * high else high)
+    exponents = range(round(math.log10(low)), 1)
+    ticks = [f * 10.0**e for e in exponents for f in (1, 3) if f * 10.0**e <= 1.001 * high]
     y = alt.Y(
         "chance:Q",
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
