@@ -20,8 +20,8 @@ from immunostat.therapy.grammar import parse_regimen
 from making.markdown import number
 
 if TYPE_CHECKING:
-    from immunostat.catalog.cards import SideEffectCard, SideEffectCheckCard
     from immunostat.catalog.drug_cards import ExposureCheckCard
+    from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
 
 ROOT = Path(__file__).parents[2]
 POPULATION = "methotrexate-inadequate-response"
@@ -111,16 +111,18 @@ def side_effect(
     simulation: Simulation, result: Result, card: SideEffectCard, check: SideEffectCheckCard
 ) -> tuple[float, str] | None:
     """What the simulation gives for a published rate, and its interval; None if nothing."""
+    if check.situation != simulation.plan.situation.name or check.also:
+        return None
     arm = arm_with(simulation, check.drug, check.regimen)
     if arm is None:
         return None
     rows = result.side_effects
     rows = rows[(rows["arm"] == arm) & (rows["side_effect"] == card.name)]
-    if card.kind == "event" and check.unit == "1/(100 year)":
+    if card.is_drawn and check.unit == "1/(100 year)":
         row = rows.iloc[0]
         return float(row["expected"]), f"{row['low']:.1f} to {row['high']:.1f}"
     patients = result.patients[result.patients["arm"] == arm]
-    if card.kind == "event" and check.unit == "%":
+    if card.is_drawn and check.unit == "%":
         has = patients[f"{card.name} events"].to_numpy() > 0
     elif card.kind == "graded-count" and check.unit == "%" and check.grade:
         has = patients[f"{card.name} grade"].to_numpy() >= check.grade

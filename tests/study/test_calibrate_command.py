@@ -116,6 +116,7 @@ def test_a_known_truth_is_found_again(cards):
         assert row["low"] < TRUTH[row["name"]] < row["high"]
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_validate(cards):
     catalog = packaged_catalog()
     calibration = resolved(catalog, calibration_named(catalog, ARTHRITIS))
@@ -139,6 +140,7 @@ def _spread(fitted):
     return next(value for value in own.values() if value is not None)
 
 
+@pytest.mark.slow
 def test_the_untreated_state_is_solved_again_only_where_the_core_moves(cards, monkeypatch):
     from immunostat.study import training
 
@@ -161,6 +163,7 @@ def test_the_untreated_state_is_solved_again_only_where_the_core_moves(cards, mo
     assert len(solved) == 3 * once
 
 
+@pytest.mark.slow
 def test_other_patients_are_those_of_another_seed(cards):
     catalog, calibration = asked(cards)
     first, second = (TrainingArms(calibration, catalog, 10, seed) for seed in (1, 2))
@@ -205,7 +208,11 @@ def test_the_command_writes_a_report_and_a_card_of_ones_own(cards, tmp_path):
     assert "stands here already" in invoke(*base, *few, code=2).stderr
 
 
-def test_what_cannot_be_is_refused(cards, tmp_path):
+def test_what_cannot_be_is_refused(tmp_path):
+    cards = tmp_path / "cards"
+    cards.mkdir()
+    put(cards, "calibrations", calibration_card())
+    put(cards, "trials", trial_card(dict.fromkeys(keys(), -1.0)))
     base = ("--catalog", cards, "calibrate", "synthetic", "-o", tmp_path / "out")
     assert "needs --apply" in invoke(*base, "--to", tmp_path, code=2).stderr
     assert "exclude each other" in invoke(*base, "--resume", "--force", code=2).stderr

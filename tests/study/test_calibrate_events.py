@@ -1,15 +1,25 @@
 """Rates, median times and comparisons of two arms can be followed by a calibration."""
 
+import json
 import math
 
 import pytest
 import yaml
-from eventful import NAME, POPULATION, catalog_with_events
 
 from immunostat.base.errors import InputError
 from immunostat.catalog.calibrations import calibration_named, resolved
+from immunostat.catalog.lookup import Catalog, data_folder
 from immunostat.study.training import TrainingArms
 from immunostat.study.validation import validate
+
+NAME, POPULATION = "flaring-arthritis", "flaring-people"
+
+#: Flares come with synovitis, death does not.
+HAZARDS = """
+  var flare_hazard, death_hazard;
+  flare_hazard := 1.2/365.25*synovitis;
+  death_hazard := 0.3/365.25;
+"""
 
 FACT = {"source": "keystone2004", "where": "invented", "evidence": "measured", "checked": True}
 RESULTS = [
@@ -32,6 +42,47 @@ RATIO = {
 DRUG = "40 mg subcutaneous every 2 weeks"
 
 
+def put(folder, kind, data):
+    (folder / kind).mkdir(exist_ok=True)
+    (folder / kind / f"{data['name']}.yaml").write_text(json.dumps(data), encoding="utf-8")
+
+
+def flaring(folder, own_trial):
+    """A catalog with arthritis whose patients flare and die, and a trial of it."""
+    data = data_folder()
+    model = (data / "models/situations/rheumatoid_arthritis.ant").read_text()
+    model = model.replace("model rheumatoid_arthritis(", "model flaring_arthritis(")
+    end = model.rindex("end")
+    (folder / "models/situations").mkdir(parents=True)
+    file = folder / "models/situations/flaring_arthritis.ant"
+    file.write_text(model[:end] + HAZARDS + model[end:])
+    card = yaml.safe_load((data / "situations/rheumatoid-arthritis.yaml").read_text())
+    endpoints = {
+        "flare-rate": {"title": "Flares", "kind": "event_rate", "events": ["flare"]},
+        "mortality": {"title": "Death", "kind": "event_share", "events": ["death"]},
+        "FFS": {"title": "Free of both", "kind": "event_time", "events": ["flare", "death"]},
+    }
+    events = {
+        "flare": {"title": "Flare", "hazard": "disease_flare_hazard", "recurrent": True},
+        "death": {"title": "Death", "hazard": "disease_death_hazard", "terminal": True},
+    }
+    card |= {
+        "name": NAME,
+        "title": "Flaring arthritis",
+        "module": "flaring_arthritis",
+        "fragment": "models/situations/flaring_arthritis.ant",
+        "events": events,
+        "endpoints": {**card["endpoints"], **endpoints},
+    }
+    people = data / "populations/methotrexate-inadequate-response.yaml"
+    put(folder, "situations", card)
+    put(folder, "populations",
+        yaml.safe_load(people.read_text()) | {"name": POPULATION, "situation": NAME})  # fmt: skip
+    put(folder, "trials", own_trial)
+    put(folder, "calibrations", calibration_card())
+    return Catalog(data, folder)
+
+
 def trial(role="training"):
     def arm(name, regimen, own):
         return {"name": name, "drug": name, "regimen": regimen, "n": 100, "role": own,
@@ -48,7 +99,7 @@ def trial(role="training"):
     }
 
 
-def card():
+def calibration_card():
     ratio = {"endpoint": "flare-rate", "month": 6, "measure": "rate_ratio", "versus": "placebo"}
     own = [{"endpoint": r["endpoint"], "month": 6} for r in RESULTS]
     return {
@@ -62,9 +113,7 @@ def card():
 
 
 def asked(folder, role="training"):
-    catalog = catalog_with_events(folder, [trial(role)])
-    (folder / "calibrations").mkdir()
-    (folder / "calibrations" / "events.yaml").write_text(yaml.safe_dump(card(), sort_keys=False))
+    catalog = flaring(folder, trial(role))
     return catalog, resolved(catalog, calibration_named(catalog, "events"))
 
 

@@ -13,7 +13,6 @@ from immunostat.catalog.calibrations import resolved
 from immunostat.catalog.cards import (
     FactCard,
     FactKeys,
-    SideEffectCard,
     TrialCard,
     all_facts,
 )
@@ -23,6 +22,7 @@ from immunostat.catalog.lookup import Catalog, read_card
 from immunostat.catalog.model_cards import PopulationCard
 from immunostat.catalog.published_cards import PublishedModelCard
 from immunostat.catalog.reader import Document
+from immunostat.catalog.side_effect_cards import SideEffectCard
 from immunostat.therapy.grammar import parse_regimen
 
 
@@ -79,18 +79,8 @@ def check_document(
         yield from _attempt(partial(published_system, catalog, card))
     elif isinstance(card, CalibrationCard):
         yield from _attempt(partial(resolved, catalog, card, document))
-    elif isinstance(card, SideEffectCard) and card.background:
-        yield from _attempt(
-            partial(
-                convert,
-                card.background.value,
-                card.background.unit,
-                "1/year",
-                what="background",
-                place=document.place(("background",)),
-                example="1.5 with unit 1/(100 year)",
-            )
-        )
+    elif isinstance(card, SideEffectCard):
+        yield from _check_side_effect(catalog, card, document)
 
 
 def _attempt(act: Callable[[], object]) -> Iterator[ImmunostatError]:
@@ -205,6 +195,57 @@ def _check_drug(catalog: Catalog, card: DrugCard, document: Document) -> Iterato
                     place=place,
                 )
             )
+
+
+def _classes(catalog: Catalog) -> Iterator[str]:
+    """Classes of the drugs whose cards can be read; the others have problems of their own."""
+    for name in catalog.drugs():
+        try:
+            card = catalog.card("drugs", name)
+        except ImmunostatError:
+            continue
+        if isinstance(card, DrugCard):
+            yield card.drug_class
+
+
+def _check_side_effect(
+    catalog: Catalog, card: SideEffectCard, document: Document
+) -> Iterator[ImmunostatError]:
+    """Rates are rates, and drugs, targets and situations are those of the catalog."""
+    rates = [("background", card.background), ("background_by_age", card.background_by_age)]
+    for key, rate in rates:
+        if rate is None or (key == "background" and card.background_by_age is not None):
+            continue
+        yield from _attempt(
+            partial(
+                convert,
+                1.0,
+                rate.unit,
+                "1/year",
+                what=key,
+                place=document.place((key,)),
+                example="1.5 with unit 1/(100 year)",
+            )
+        )
+    classes = set(_classes(catalog))
+    known = {
+        "drug": catalog.drugs(),
+        "drug_class": tuple(sorted(classes)),
+        "target": catalog.targets(),
+        "situation": catalog.situations(),
+    }
+    for part in ("drivers", "warnings"):
+        for i, own in enumerate(getattr(card, part)):
+            for key, names in known.items():
+                name = getattr(own, key, None)
+                # A situation that is not modelled yet may be named: its driver waits.
+                if name is not None and name not in names and key != "situation":
+                    shown = key.removeprefix("drug_")
+                    yield InputError(
+                        f"{shown} '{name}' is not in the catalog",
+                        document.place((part, i, shown)),
+                        near_matches(name, names),
+                    )
 
 
 def _check_trial(

@@ -23,7 +23,7 @@ from immunostat.catalog.reader import Document, read_text, read_yaml, validated
 
 if TYPE_CHECKING:
     from immunostat.catalog.calibration_cards import CalibrationCard
-    from immunostat.catalog.cards import Card, SideEffectCard, TargetCard, TrialCard
+    from immunostat.catalog.cards import Card, TargetCard, TrialCard
     from immunostat.catalog.drug_cards import DrugCard
     from immunostat.catalog.fragments import FragmentCard
     from immunostat.catalog.model_cards import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         SpecialPopulationCard,
     )
     from immunostat.catalog.published_cards import PublishedModelCard
+    from immunostat.catalog.side_effect_cards import SideEffectCard
     from immunostat.therapy.drug import Drug
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ KINDS = (
     Kind("populations", "model_cards", "PopulationCard", "population"),
     Kind("special_populations", "model_cards", "SpecialPopulationCard", "special population"),
     Kind("trials", "cards", "TrialCard", "trial"),
-    Kind("side_effects", "cards", "SideEffectCard", "side effect"),
+    Kind("side_effects", "side_effect_cards", "SideEffectCard", "side effect"),
     Kind("published", "published_cards", "PublishedModelCard", "published model"),
     Kind("calibrations", "calibration_cards", "CalibrationCard", "calibration"),
 )

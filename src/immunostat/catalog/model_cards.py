@@ -136,6 +136,13 @@ class EntryStateCard(UntreatedCard):
     """The patient enters with the start values of the equations themselves."""
 
 
+class TimesCovariateCard(FactKeys):
+    """A parameter that is a covariate times a number."""
+
+    covariate: Name
+    factor: Annotated[Number, Field(gt=0)]
+
+
 class ParameterCorrelationCard(FactKeys):
     """Correlation of the normal scores of two parameters in which patients differ."""
 
@@ -162,7 +169,7 @@ class SituationCard(Card):
     steady_state: SteadyStateCard | None = None
     run_in: RunInCard | None = None
     entry_state: EntryStateCard | None = None
-    from_covariates: dict[Name, Name] = Field(default_factory=dict)
+    from_covariates: dict[Name, Name | TimesCovariateCard] = Field(default_factory=dict)
     parameters: dict[Name, ModelParameterCard]
     parameter_correlations: tuple[ParameterCorrelationCard, ...] = ()
     components: dict[Name, ComponentCard]
@@ -175,6 +182,14 @@ class SituationCard(Card):
     endpoints: dict[str, EndpointCard]
     main_endpoint: str
     course: str
+
+    @property
+    def taken_from(self) -> dict[str, tuple[str, float]]:
+        """Covariate and factor of each parameter that follows a covariate."""
+        return {
+            name: (own, 1.0) if isinstance(own, str) else (own.covariate, own.factor)
+            for name, own in self.from_covariates.items()
+        }
 
     @property
     def untreated(self) -> UntreatedCard:

@@ -17,6 +17,7 @@ from immunostat.cli import (
     patient,
     population,
     published,
+    risk,
     sample_size,
     sensitivity,
     studies,
@@ -77,6 +78,7 @@ sensitivity.add_to(app)
 calibrate.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
+risk.add_to(app)
 exposure.add_to(app)
 models.add_to(app)
 browse.add_to(app)

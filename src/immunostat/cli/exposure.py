@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from immunostat.base.errors import InputError, Place, shown_path
-from immunostat.cli import validation
+from immunostat.cli import harm_validation, validation
 from immunostat.cli.printing import (
     NOTICE,
     CsvOption,
@@ -272,4 +272,5 @@ def add_to(app: typer.Typer) -> None:
     )
     validate.command("pk", help=text)(validate_pk)
     validation.add_to(validate)
+    harm_validation.add_to(validate)
     app.add_typer(validate, name="validate", rich_help_panel="Exposure")

@@ -22,7 +22,7 @@ def solve(
     tolerance: Tolerance | None = None,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
-    max_steps: int = 100_000,
+    max_steps: int = 400_000,
 ) -> Trajectories:
     """Integrate every patient of a problem.
 
@@ -48,7 +48,7 @@ def solve(
     progress
         Called about ten times a second with the number of patients finished so far.
     max_steps
-        Steps after which a patient is given up.
+        Steps after which a patient is given up; many years of daily doses take a hundred thousand.
 
     Returns
     -------

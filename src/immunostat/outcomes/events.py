@@ -174,6 +174,24 @@ def expected_incidence(events: Events) -> float:
     return 100.0 * float(np.sum(events.expected)) / years if years > 0 else float("nan")
 
 
+def expected_until(hazard: FloatArray, times: FloatArray, follow_up: FloatArray) -> FloatArray:
+    """Expected number of events of each patient within his follow-up.
+
+    Parameters
+    ----------
+    hazard, times
+        See `cumulative_hazard`.
+    follow_up
+        From the first time, day. Shape (patient,).
+
+    Returns
+    -------
+    Shape (patient,).
+    """
+    total = cumulative_hazard(hazard, times)
+    return _cumulative_at(np.arange(len(hazard)), times[0] + follow_up, hazard, times, total)
+
+
 def _arrivals(
     name: str, seed: int, patients: IntArray, expected: FloatArray
 ) -> tuple[IntArray, FloatArray]:

@@ -1,103 +1,42 @@
-"""Side effects in time: from covariates and states to a hazard and its integral."""
+"""Side effects in time: from covariates, states and signals to a hazard and its integral."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from immunostat.base.errors import (
-    InputError,
-    RangeError,
-    ShapeError,
-    UnknownNameError,
-    near_matches,
-)
+from immunostat.base.errors import RangeError, ShapeError, UnknownNameError, near_matches
 from immunostat.model.system import FloatArray
+from immunostat.outcomes.drivers import (
+    BackgroundTable,
+    CovariateDriver,
+    DriverForm,
+    SignalDriver,
+    StateDriver,
+    known_factor,
+    signal_factor,
+    state_factor,
+)
+
+__all__ = [
+    "DAYS_PER_YEAR",
+    "BackgroundTable",
+    "CovariateDriver",
+    "DriverForm",
+    "Hazard",
+    "HazardParts",
+    "SignalDriver",
+    "StateDriver",
+    "cumulative_hazard",
+    "cumulative_incidence",
+    "hazard_parts",
+    "hazard_rate",
+]
 
 DAYS_PER_YEAR = 365.25
-
-#: Least ratio of a state to its untreated value in a power; keeps a state that is zero for a
-#: moment from an infinite hazard.
-SMALLEST_RATIO = 1e-3
-
-
-class DriverForm(StrEnum):
-    """How a covariate or state multiplies a hazard."""
-
-    FACTOR = "factor"  #: effect ** indicator: hazard ratio of those who have it (covariate)
-    EXPONENTIAL = "exponential"  #: effect ** ((x - reference) / per): hazard ratio per step
-    POWER = "power"  #: (x / reference) ** effect
-    PROPORTIONAL = "proportional"  #: 1 + effect * indicator (covariate)
-    LOSS = "loss"  #: 1 + effect * (1 - min(1, x / reference)): loss of a host defence (state)
-
-
-_COVARIATE_FORMS = frozenset(set(DriverForm) - {DriverForm.LOSS})
-_STATE_FORMS = frozenset({DriverForm.LOSS, DriverForm.POWER, DriverForm.EXPONENTIAL})
-
-
-@dataclass(frozen=True)
-class CovariateDriver:
-    """Effect of a covariate on a hazard.
-
-    Parameters
-    ----------
-    covariate
-        Name of the covariate.
-    form
-        Any of `DriverForm` but ``loss``. In ``exponential`` the effect is the hazard ratio per
-        step, not its logarithm.
-    effect
-        Hazard ratio (factor, exponential), exponent (power) or relative change (proportional).
-    reference
-        Value of the covariate in the patient of the background rate.
-    per
-        Step to which an exponential effect belongs, in the unit of the covariate.
-    """
-
-    covariate: str
-    form: DriverForm
-    effect: float
-    reference: float = 0.0
-    per: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_driver(self, f"driver '{self.covariate}'", _COVARIATE_FORMS)
-        if self.form is DriverForm.POWER and self.reference <= 0:
-            raise InputError(f"driver '{self.covariate}': a power needs a positive reference")
-
-
-@dataclass(frozen=True)
-class StateDriver:
-    """Effect of a state on a hazard, relative to the same patient's untreated course.
-
-    Parameters
-    ----------
-    state
-        Name of the state or output.
-    form
-        ``loss``, ``power`` or ``exponential``.
-    effect
-        Relative increase at complete loss (loss), exponent (power), hazard ratio per step
-        (exponential).
-    per
-        Step to which an exponential effect belongs, in the unit of the state.
-    reference
-        Value of the state in the patient of the background rate, for a state that is a clinical
-        measure in its own unit; None takes the same patient's untreated course.
-    """
-
-    state: str
-    form: DriverForm
-    effect: float
-    per: float = 1.0
-    reference: float | None = None
-
-    def __post_init__(self) -> None:
-        _check_driver(self, f"driver '{self.state}'", _STATE_FORMS)
 
 
 @dataclass(frozen=True)
@@ -110,18 +49,49 @@ class Hazard:
         Name of the event; also names its random numbers.
     background
         Rate in the reference patient without treatment, events per 100 patient-years.
-    covariates, states
-        Drivers; their factors multiply.
+    covariates, states, signals
+        Drivers. Rates that drivers add join the background, then all factors multiply.
+    table
+        Background rate by age and sex, which `background` multiplies then.
     """
 
     name: str
     background: float
     covariates: tuple[CovariateDriver, ...] = ()
     states: tuple[StateDriver, ...] = ()
+    signals: tuple[SignalDriver, ...] = ()
+    table: BackgroundTable | None = None
 
     def __post_init__(self) -> None:
         if not self.background >= 0:
             raise RangeError(f"event '{self.name}': background rate {self.background} is negative")
+
+
+@dataclass(frozen=True)
+class HazardParts:
+    """A hazard and what it would be without some of its drivers.
+
+    Parameters
+    ----------
+    factor
+        Product of all factors. Shape (patient, time), no unit.
+    base
+        Background and what drivers add to it, before the factors. Shape (patient, time), 1/day.
+    mechanism
+        Hazard by background and mechanism, without drugs' own effects. Shape as above, 1/day.
+    background
+        Hazard by background and covariates alone. Shape as above, 1/day.
+    """
+
+    factor: FloatArray
+    base: FloatArray
+    mechanism: FloatArray
+    background: FloatArray
+
+    @property
+    def rate(self) -> FloatArray:
+        """The hazard. Shape (patient, time), 1/day."""
+        return np.asarray(self.base * self.factor)
 
 
 def hazard_rate(
@@ -131,7 +101,25 @@ def hazard_rate(
     untreated: Mapping[str, FloatArray],
     shape: tuple[int, int],
 ) -> FloatArray:
-    """Hazard of a side effect in time.
+    """Hazard of a side effect in time, from covariates and states; see `hazard_parts`.
+
+    Returns
+    -------
+    Hazard, NaN where a state is missing. Shape (patient, time), 1/day.
+    """
+    return hazard_parts(hazard, covariates, states, untreated, shape).rate
+
+
+def hazard_parts(
+    hazard: Hazard,
+    covariates: Mapping[str, npt.ArrayLike],
+    states: Mapping[str, FloatArray],
+    untreated: Mapping[str, FloatArray],
+    shape: tuple[int, int],
+    signals: Mapping[str, FloatArray] | None = None,
+    times: FloatArray | None = None,
+) -> HazardParts:
+    """Hazard of a side effect in time, and what each kind of driver makes of it.
 
     Parameters
     ----------
@@ -144,43 +132,70 @@ def hazard_rate(
         times; NaN after a failed integration. Each of shape (patient, time).
     shape
         Numbers of patients and times.
+    signals
+        Signals of drugs by name, 0 without the drug. Each of shape (patient, time) or (1, time).
+    times
+        Where a state's effect is late. Shape (time,), day.
 
     Returns
     -------
-    Hazard, NaN where a state is missing. Shape (patient, time), 1/day.
+    See `HazardParts`; NaN where a state is missing.
 
     Raises
     ------
     UnknownNameError
-        A driver's covariate or state is not given.
+        A driver's covariate, state or signal is not given.
     RangeError
         A hazard is negative or infinite; the message names the event and the driver.
 
     Source
     ------
     Proportional hazards with time-dependent covariates: Cox DR, J R Stat Soc B 1972;34:187-220.
+    Rates that drugs add: Aalen OO, Stat Med 1989;8:907-925.
     A driver whose untreated value is zero or less has no effect in ``loss`` and ``power``.
     """
-    rate = np.full(shape, hazard.background / 100.0 / DAYS_PER_YEAR)
+    per_day = 1.0 / 100.0 / DAYS_PER_YEAR
+    by_person = np.ones(shape)
     for driver in hazard.covariates:
-        if driver.covariate not in covariates:
-            raise UnknownNameError(
-                f"event '{hazard.name}' needs covariate '{driver.covariate}'",
-                remedy=near_matches(driver.covariate, covariates),
-            )
-        values = np.asarray(covariates[driver.covariate], dtype=np.float64)
-        rate = rate * _checked(_covariate_factor(driver, values), hazard, driver.covariate)[:, None]
-    for state_driver in hazard.states:
-        name = state_driver.state
+        own = known_factor(driver, hazard.name, covariates, shape[0])
+        by_person = by_person * _checked(own, hazard, driver.covariate)[:, None]
+    background = np.full(shape, hazard.background * per_day)
+    if hazard.table is not None:
+        background = background * hazard.table.rate(covariates, shape[0])[:, None]
+    added = {True: np.zeros(shape), False: np.zeros(shape)}
+    factor = {True: np.ones(shape), False: np.ones(shape)}
+
+    def take(own: FloatArray, name: str, form: DriverForm, is_own: bool) -> None:
+        own = _checked(own, hazard, name)
+        if form is DriverForm.ADDED:
+            added[is_own] = added[is_own] + own * per_day
+        else:
+            factor[is_own] = factor[is_own] * own
+
+    for state in hazard.states:
+        name = state.state
         if name not in states or name not in untreated:
             raise UnknownNameError(
                 f"event '{hazard.name}' needs state '{name}', treated and untreated",
                 remedy=near_matches(name, states),
             )
-        rate = rate * _checked(
-            _state_factor(state_driver, states[name], untreated[name]), hazard, name
-        )
-    return rate
+        found = state_factor(state, states[name], untreated[name], times)
+        take(found, name, state.form, False)
+    for signal in hazard.signals:
+        if signals is None or signal.signal not in signals:
+            raise UnknownNameError(
+                f"event '{hazard.name}' needs signal '{signal.signal}'",
+                remedy=near_matches(signal.signal, signals or ()),
+            )
+        found = signal_factor(signal, signals[signal.signal])
+        take(found, signal.signal, signal.form, signal.is_own)
+    mechanism = by_person * factor[False]
+    return HazardParts(
+        mechanism * factor[True],
+        background + added[False] + added[True],
+        np.asarray((background + added[False]) * mechanism),
+        background * by_person,
+    )
 
 
 def cumulative_hazard(hazard: FloatArray, times: FloatArray) -> FloatArray:
@@ -240,30 +255,6 @@ def cumulative_incidence(hazard: FloatArray, times: FloatArray) -> FloatArray:
     return np.asarray(-np.expm1(-cumulative_hazard(hazard, times)))
 
 
-def _covariate_factor(driver: CovariateDriver, x: FloatArray) -> FloatArray:
-    """Factor of a covariate. Shape (patient,)."""
-    if driver.form is DriverForm.FACTOR:
-        return np.asarray(driver.effect**x)
-    if driver.form is DriverForm.PROPORTIONAL:
-        return 1.0 + driver.effect * x
-    if driver.form is DriverForm.POWER:
-        return np.asarray((x / driver.reference) ** driver.effect)
-    return np.asarray(driver.effect ** ((x - driver.reference) / driver.per))
-
-
-def _state_factor(driver: StateDriver, x: FloatArray, untreated: FloatArray) -> FloatArray:
-    """Factor of a state relative to its reference. Shape (patient, time)."""
-    if driver.reference is not None:
-        untreated = np.full_like(x, driver.reference)
-    if driver.form is DriverForm.EXPONENTIAL:
-        return np.asarray(driver.effect ** ((x - untreated) / driver.per))
-    ratio = np.divide(x, untreated, out=np.ones_like(x), where=~(untreated <= 0))
-    ratio = np.where(np.isnan(x) | np.isnan(untreated), np.nan, np.maximum(ratio, 0.0))
-    if driver.form is DriverForm.LOSS:
-        return np.asarray(1.0 + driver.effect * (1.0 - np.minimum(ratio, 1.0)))
-    return np.asarray(np.maximum(ratio, SMALLEST_RATIO) ** driver.effect)
-
-
 def _check_hazard(hazard: FloatArray, times: FloatArray) -> None:
     """Refuse arrays that are no hazard on a time axis."""
     if hazard.ndim != 2 or hazard.shape[1] != len(times) or len(times) < 2:
@@ -283,17 +274,3 @@ def _checked(factor: FloatArray, hazard: Hazard, driver: str) -> FloatArray:
     if np.any((factor < 0) | np.isinf(factor)):
         raise RangeError(f"event '{hazard.name}': driver '{driver}' makes the hazard impossible")
     return factor
-
-
-def _check_driver(
-    driver: CovariateDriver | StateDriver, who: str, allowed: frozenset[DriverForm]
-) -> None:
-    """Refuse forms and effects that cannot be."""
-    form = DriverForm(driver.form)
-    object.__setattr__(driver, "form", form)
-    if form not in allowed:
-        raise InputError(f"{who} cannot have form '{form}'", remedy=near_matches(form, allowed))
-    if form in (DriverForm.FACTOR, DriverForm.EXPONENTIAL) and driver.effect <= 0:
-        raise InputError(f"{who}: a hazard ratio must be positive, not {driver.effect}")
-    if driver.per <= 0:
-        raise InputError(f"{who}: 'per' must be positive, not {driver.per}")

@@ -141,6 +141,8 @@ def _dropout(dropout: Mapping[str, Any]) -> list[str]:
         chance = words.percent(float(lack.get("probability", 1.0)))
         start = f" from {lack['from']}" if lack.get("from") else ""
         lines.append(f"{chance} at each visit{start} at which {lack.get('when')}")
+    if dropout.get("stopping"):
+        lines.append("side effects after which, by their cards, the drug is stopped")
     for name, chance in (dropout.get("side_effects") or {}).items():
         lines.append(f"{words.percent(float(chance))} at {words.label(str(name))}")
     return lines

@@ -21,11 +21,19 @@ SERIOUS = "serious"
 
 
 def side_effects(result: Result) -> style.Figure:
-    """Incidence rate of each side effect by arm, with 95 % intervals, on a logarithmic axis."""
+    """Incidence rate of each side effect by arm, with 95 % intervals, on a logarithmic axis.
+
+    What the model expects most often stands first; what it does not expect at all is left out.
+    """
     rows = result.side_effects[result.side_effects["measure"] == RATE].reset_index(drop=True)
-    names = list(dict.fromkeys(rows["side_effect"]))
+    most = rows["expected"].fillna(rows["estimate"]).groupby(rows["side_effect"]).max()
+    names = [name for name in dict.fromkeys(rows["side_effect"]) if most[name] > 0]
+    names = sorted(names or list(most.index), key=lambda name: -float(most[name]))
+    rows = rows[rows["side_effect"].isin(names)].reset_index(drop=True)
     estimates = rows[["estimate", "low", "high"]].to_numpy(dtype=float)
-    positive = estimates[:, [0, 2]][estimates[:, [0, 2]] > 0]
+    # The expectation too: of a rare side effect no event is drawn, and it is then all there is.
+    shown = rows[["estimate", "high", "expected"]].to_numpy(dtype=float)
+    positive = shown[np.isfinite(shown) & (shown > 0)]
     floor = 10.0 ** math.floor(math.log10(float(positive.min()))) if positive.size else 0.1
     floor = max(floor, 0.01)
     ceiling = max(float(np.nanmax(estimates)) if estimates.size else 1.0, 10 * floor)
@@ -74,6 +82,8 @@ def side_effects(result: Result) -> style.Figure:
 def grades(result: Result) -> style.Figure:
     """Share of patients with each graded side effect; the severe part is solid."""
     data = _graded(result)
+    seen = data["end"].groupby(data["side_effect"]).transform("max") > 0
+    data = data[seen] if seen.any() else data
     names = list(dict.fromkeys(data["side_effect"]))
     arms = _arms_of(result, data)
     y = alt.Y(

@@ -38,6 +38,8 @@ def efficacy(result: Result) -> pd.DataFrame:
 def harm(result: Result) -> pd.DataFrame:
     """Each side effect and measure: one row, one column per arm. Single grades are left out."""
     table = result.side_effects
+    # Where events come from and when they begin stand in tables of their own.
+    table = table[~table["unit"].isin(("% of events", "day"))]
     if (table["measure"] == "any grade").any():
         table = table[~table["measure"].str.fullmatch(SINGLE_GRADE)]
     cells = []

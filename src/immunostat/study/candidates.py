@@ -136,8 +136,8 @@ def candidates_with(
     columns = columns_of(covariates)
     values: dict[str, FloatArray | float] = dict(assembly.defaults)
     values |= candidate_parameters(recruitment, columns, numbers)
-    for parameter, covariate in situation.from_covariates.items():
-        values[parameter] = columns[covariate]
+    for parameter, (covariate, times) in situation.taken_from.items():
+        values[parameter] = columns[covariate] * times
     for drug in drugs:
         for name, column in draw_kinetics(drug, columns, numbers, seed).items():
             values[f"{drug.prefix}_{name}"] = column

@@ -111,6 +111,10 @@ class DropoutPart(_Part):
     side_effects: dict[Words, Share] = Field(
         default={}, description="Probability to leave at each event or grade 3-4 of a side effect."
     )
+    stopping: bool = Field(
+        default=False,
+        description="Whether patients leave at events after which, by its card, a drug is stopped.",
+    )
 
 
 class RulePart(_Part):

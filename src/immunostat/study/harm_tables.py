@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from immunostat.catalog.cards import SideEffectCard
 from immunostat.engine.problem import IntArray
 from immunostat.model.system import FloatArray
 from immunostat.outcomes import statistics
@@ -21,6 +20,7 @@ from immunostat.outcomes.hazards import DAYS_PER_YEAR
 from immunostat.outcomes.survival import cumulative_incidence_of_cause
 from immunostat.outcomes.visit_courses import TimeToEvent, competing_causes
 from immunostat.study.gathered import Gathered
+from immunostat.study.harm import Harm
 from immunostat.study.plan import Plan
 from immunostat.study.store import AnyArray, Chunk
 from immunostat.study.summaries import cause_names
@@ -33,18 +33,18 @@ def side_effect_table(gathered: Gathered) -> pd.DataFrame:
     """Incidence and grades of every side effect in every arm."""
     plan = gathered.plan
     rows: list[dict[str, Any]] = []
-    for card in plan.side_effects:
+    for harm in plan.side_effects:
         for i, arm in enumerate(plan.study.arms):
-            make = _incidence if card.kind == "event" else _grades
+            make = _incidence if harm.is_drawn else _grades
             rows += [
-                {"arm": arm, "side_effect": card.name, **row} for row in make(gathered, card, i)
+                {"arm": arm, "side_effect": harm.name, **row} for row in make(gathered, harm, i)
             ]
     return pd.DataFrame(rows)
 
 
-def _incidence(gathered: Gathered, card: SideEffectCard, i: int) -> Iterator[dict[str, Any]]:
-    """Events per time at risk; every event counts."""
-    key = f"{i}/{card.name}"
+def _incidence(gathered: Gathered, harm: Harm, i: int) -> Iterator[dict[str, Any]]:
+    """Events per time at risk, every event counts; and how bad they are, where the card knows."""
+    key = f"{i}/{harm.name}"
     counts = gathered.values(f"count/{key}", i)
     years = float(np.sum(gathered.values(f"follow_up/{key}", i))) / DAYS_PER_YEAR
     found = statistics.incidence_rate(int(counts.sum()), years)
@@ -62,6 +62,87 @@ def _incidence(gathered: Gathered, card: SideEffectCard, i: int) -> Iterator[dic
     }
     if np.isfinite(gathered.gone(i)).any():
         yield _cumulative(gathered, key, i, years)
+    yield from _severity(gathered, harm, i, years)
+    yield from _causes(gathered, key, i, expected, years)
+
+
+#: Measures that say where the expected events come from; together they are all of them.
+CAUSES = ("by background", "by mechanism", "by the drug itself")
+
+
+def _causes(
+    gathered: Gathered, key: str, i: int, expected: float, years: float
+) -> Iterator[dict[str, Any]]:
+    """Shares of the expected events that background, mechanism and the drug itself bring."""
+    if not expected:
+        return
+    background = float(np.sum(gathered.values(f"background/{key}", i)))
+    mechanism = float(np.sum(gathered.values(f"mechanism/{key}", i)))
+    parts = (background, mechanism - background, expected - mechanism)
+    for measure, part in zip(CAUSES, parts, strict=True):
+        yield {
+            "measure": measure,
+            "n": len(gathered.values(f"count/{key}", i)),
+            "events": np.nan,
+            "patient_years": years,
+            "estimate": np.nan,
+            "low": np.nan,
+            "high": np.nan,
+            "unit": "% of events",
+            "expected": 100.0 * part / expected,
+        }
+
+
+def _severity(gathered: Gathered, harm: Harm, i: int, years: float) -> Iterator[dict[str, Any]]:
+    """Shares of patients by worst grade, with a serious event, one that stops the drug, and so on;
+    and the time to the first event of those who have one.
+    """
+    key, known = f"{i}/{harm.name}", harm.severity
+    found: list[tuple[str, Any]] = []
+    if known.shares:
+        worst = gathered.values(f"grade/{key}", i)
+        found.append(("any grade", worst >= 1))
+        found += [(f"grade {grade}", worst == grade) for grade in sorted(known.shares)]
+        found.append(("grade 3-4", worst >= 3))
+    if known.serious is not None:
+        found.append(("serious", gathered.values(f"serious/{key}", i)))
+    if known.stops is not None:
+        found.append(("leading to stopping", gathered.values(f"stops/{key}", i)))
+    if harm.card.kind == "symptom":
+        found.append(("present at end", gathered.values(f"present/{key}", i)))
+    for measure, has in found:
+        yield _share(measure, has, years)
+    first = gathered.values(f"first/{key}", i)
+    first = first[np.isfinite(first)]
+    if len(first):
+        low, median, high = (float(q) for q in np.quantile(first, [0.25, 0.5, 0.75]))
+        yield {
+            "measure": "time to first, median and quartiles",
+            "n": len(first),
+            "events": len(first),
+            "patient_years": years,
+            "estimate": median,
+            "low": low,
+            "high": high,
+            "unit": "day",
+            "expected": np.nan,
+        }
+
+
+def _share(measure: str, has: Any, years: float) -> dict[str, Any]:
+    """A share of patients with its interval."""
+    found = statistics.proportion(int(np.sum(has)), len(has))
+    return {
+        "measure": measure,
+        "n": len(has),
+        "events": int(np.sum(has)),
+        "patient_years": years,
+        "estimate": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        "unit": "1",
+        "expected": np.nan,
+    }
 
 
 def _cumulative(gathered: Gathered, key: str, i: int, years: float) -> dict[str, Any]:
@@ -84,30 +165,19 @@ def _cumulative(gathered: Gathered, key: str, i: int, years: float) -> dict[str,
     }
 
 
-def _grades(gathered: Gathered, card: SideEffectCard, i: int) -> Iterator[dict[str, Any]]:
+def _grades(gathered: Gathered, harm: Harm, i: int) -> Iterator[dict[str, Any]]:
     """Share of patients by worst grade; a patient without a visit after baseline is not counted."""
     plan = gathered.plan
-    worst = gathered.values(f"grade/{i}/{card.name}", i)
+    worst = gathered.values(f"grade/{i}/{harm.name}", i)
     seen = worst[np.isfinite(worst)]
     stays = np.minimum(gathered.gone(i), plan.study.duration_day)
     years = float(np.sum(stays[np.isfinite(worst)])) / DAYS_PER_YEAR
     measures: list[tuple[str, Any]] = [("any grade", seen >= 1)]
-    measures += [(f"grade {grade}", seen == grade) for grade in sorted(card.grades)]
-    if {3, 4} <= set(card.grades):
+    measures += [(f"grade {grade}", seen == grade) for grade in sorted(harm.card.grades)]
+    if {3, 4} <= set(harm.card.grades):
         measures.append(("grade 3-4", seen >= 3))
     for measure, has in measures:
-        found = statistics.proportion(int(np.sum(has)), len(seen))
-        yield {
-            "measure": measure,
-            "n": len(seen),
-            "events": int(np.sum(has)),
-            "patient_years": years,
-            "estimate": found.estimate,
-            "low": found.low,
-            "high": found.high,
-            "unit": "1",
-            "expected": np.nan,
-        }
+        yield _share(measure, has, years)
 
 
 def event_tables(gathered: Gathered) -> Iterator[pd.DataFrame]:
@@ -159,16 +229,16 @@ def _named(n: int, name: str) -> AnyArray:
 
 
 def _side_effects(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:
-    for card in plan.side_effects:
-        key = f"{i}/{card.name}"
-        if card.kind == "event":
+    for harm in plan.side_effects:
+        key = f"{i}/{harm.name}"
+        if harm.is_drawn:
             rows, day = chunk.logs[f"event/{key}/row"], chunk.logs[f"event/{key}/day"]
-            grade = np.full(len(rows), np.nan)
+            grade = chunk.logs[f"event/{key}/grade"]
         else:
             worst = chunk.columns[f"grade/{key}"]
             rows = np.flatnonzero(worst >= 1)
             day, grade = chunk.columns[f"grade_day/{key}"][rows], worst[rows]
-        yield rows, _named(len(rows), card.name), day, grade
+        yield rows, _named(len(rows), harm.name), day, grade
 
 
 def _diseased(plan: Plan, chunk: Chunk, i: int) -> Iterator[_Happened]:

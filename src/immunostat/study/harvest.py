@@ -11,22 +11,27 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from immunostat.catalog.cards import SideEffectCard
 from immunostat.engine.problem import IntArray
 from immunostat.engine.solution import Status
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import Observations, evaluate, times_of
 from immunostat.outcomes.event_times import DiseaseCourse, EventTimes
-from immunostat.outcomes.events import Events
 from immunostat.outcomes.scores import ctcae_grade
+from immunostat.outcomes.severity import present_at
 from immunostat.outcomes.sketch import Sketch, tree_sum
-from immunostat.study.harm import events_of
+from immunostat.study.harm import Drawn, Harm, events_of, graded_values
 from immunostat.study.plan import Plan
 from immunostat.study.recruitment import columns_of
 from immunostat.study.simulation import Simulation, disease_course
 from immunostat.study.specs import component_units, concentration_outputs, specs_of
 from immunostat.study.store import AnyArray, Chunk
-from immunostat.trial.dropout import Happenings, dropout_times, missing_visits, observed_until
+from immunostat.trial.dropout import (
+    STOPPING,
+    Happenings,
+    dropout_times,
+    missing_visits,
+    observed_until,
+)
 
 
 def harvest(simulation: Simulation, is_kept: bool, block: tuple[int, int] = (0, 0)) -> Chunk:
@@ -119,20 +124,25 @@ def _arm(
         columns[f"concentration/{i}/{drug}"] = observed_until(found, days, gone)
     for name, ratio in _ratios(simulation, arm).items():
         columns[f"ratio/{i}/{name}"] = ratio
-    for card in plan.side_effects:
-        key = f"{i}/{card.name}"
-        if card.kind == "event":
-            own = events[card.name]
+    for harm in plan.side_effects:
+        key = f"{i}/{harm.name}"
+        if harm.is_drawn:
+            drawn = events[harm.name]
             if np.isfinite(gone).any():
-                own = _events(simulation, card, arm, gone)
+                drawn = drawn_of(simulation, harm, arm, gone)
+            own = drawn.events
             columns[f"expected/{key}"] = own.expected
+            columns[f"chance/{key}"] = drawn.chance
+            columns[f"background/{key}"] = drawn.by_background
+            columns[f"mechanism/{key}"] = drawn.by_mechanism
             columns[f"count/{key}"] = own.counts
             columns[f"follow_up/{key}"] = own.follow_up
             columns[f"first/{key}"] = own.first
             logs[f"event/{key}/row"], logs[f"event/{key}/day"] = own.event_row, own.event_time
+            logs[f"event/{key}/grade"] = drawn.graded.grade
+            columns |= _worst(drawn, harm, key, plan.study.duration_day)
         else:
-            assert card.output is not None
-            grades = ctcae_grade(seen[card.output][:, 1:], *card.limits)
+            grades = _grades(simulation, harm, arm, seen)[:, 1:]
             worst = np.fmax.reduce(grades, axis=1)
             columns[f"grade/{key}"] = worst
             columns[f"grade_day/{key}"] = days[1:][np.argmax(grades == worst[:, None], axis=1)]
@@ -188,23 +198,61 @@ def _seen(simulation: Simulation, arm: str, leaving: FloatArray) -> dict[str, Fl
     return seen
 
 
-def _drawn(simulation: Simulation, arm: str) -> dict[str, Events]:
+def _drawn(simulation: Simulation, arm: str) -> dict[str, Drawn]:
     """Events of every side effect that is drawn, as if nobody left."""
-    cards = (card for card in simulation.plan.side_effects if card.kind == "event")
-    return {card.name: _events(simulation, card, arm) for card in cards}
+    harms = (harm for harm in simulation.plan.side_effects if harm.is_drawn)
+    return {harm.name: drawn_of(simulation, harm, arm) for harm in harms}
 
 
-def _events(
-    simulation: Simulation, card: SideEffectCard, arm: str, end_day: FloatArray | None = None
-) -> Events:
+def _worst(drawn: Drawn, harm: Harm, key: str, end_day: float) -> dict[str, AnyArray]:
+    """Worst grade of each patient, whether an event was serious or stopped the drug, and whether
+    an episode lasts at the end; each only where the card knows. Each (patient,).
+    """
+    events, graded, known = drawn.events, drawn.graded, harm.severity
+    found: dict[str, AnyArray] = {}
+    if known.shares:
+        worst = np.zeros(len(events.patients))
+        np.maximum.at(worst, events.event_row, graded.grade)
+        found[f"grade/{key}"] = worst
+    for name, has, flags in (
+        ("serious", known.serious is not None, graded.is_serious),
+        ("stops", known.stops is not None, graded.stops),
+    ):
+        if has:
+            own = np.zeros(len(events.patients), dtype=bool)
+            own[events.event_row[flags]] = True
+            found[f"{name}/{key}"] = own
+    if harm.card.kind == "symptom":
+        found[f"present/{key}"] = present_at(events, graded, end_day).astype(bool)
+    return found
+
+
+def _grades(
+    simulation: Simulation, harm: Harm, arm: str, seen: Mapping[str, FloatArray]
+) -> FloatArray:
+    """Grade of a lab change at every visit; NaN where it is not seen. Shape (patient, visit)."""
+    if harm.output in seen:
+        values = seen[harm.output]
+    else:  # no component of the situation: the value itself, where anything is seen
+        anything = next(iter(seen.values()))
+        values = simulation.values(arm, harm.output)[:, simulation.visit_index]
+        values = np.where(np.isnan(anything), np.nan, values[:, : anything.shape[1]])
+    return ctcae_grade(graded_values(harm, values), *harm.card.limits)
+
+
+def drawn_of(
+    simulation: Simulation, harm: Harm, arm: str, end_day: FloatArray | None = None
+) -> Drawn:
     """Events of one side effect in one arm; a patient who fails is followed until then."""
     plan = simulation.plan
-    states = [driver.state for driver in card.drivers if driver.state is not None]
+    assert simulation.book is not None
     return events_of(
-        card,
-        simulation.cohort,
-        {name: simulation.values(arm, name) for name in states},
-        {name: simulation.values(plan.reference, name) for name in states},
+        harm,
+        simulation.cohort.numbers,
+        columns_of(simulation.cohort.covariates),
+        {name: simulation.values(arm, name) for name in harm.states},
+        {name: simulation.values(plan.reference, name) for name in harm.states},
+        simulation.book.of(plan.arms.index(arm)),
         plan.times,
         plan.study.population.seed,
         end_day,
@@ -237,7 +285,7 @@ def _observations(
 
 
 def _leaving(
-    simulation: Simulation, arm: str, events: Mapping[str, Events]
+    simulation: Simulation, arm: str, events: Mapping[str, Drawn]
 ) -> tuple[FloatArray, IntArray]:
     """Day on which each patient leaves the trial, and why."""
     plan = simulation.plan
@@ -250,20 +298,31 @@ def _leaving(
         **endpoint_values(plan, seen, disease_course(simulation, arm)),
         **seen,
     }
-    happened = {name: Happenings(own.event_row, own.event_time) for name, own in events.items()}
+    happened = {
+        name: Happenings(own.events.event_row, own.events.event_time, own.graded.grade)
+        for name, own in events.items()
+    }
+    stopped = [(own.events, own.graded.stops) for own in events.values()]
+    happened[STOPPING] = Happenings(
+        _together([own.event_row[stops] for own, stops in stopped]).astype(np.int64),
+        _together([own.event_time[stops] for own, stops in stopped]),
+    )
     days = np.array(study.visits_day)
-    for card in plan.side_effects:
-        if card.kind != "event":
-            assert card.output is not None
-            grades = ctcae_grade(seen[card.output], *card.limits)
+    for harm in plan.side_effects:
+        if not harm.is_drawn:
+            grades = _grades(simulation, harm, arm, seen)
             row, visit = np.nonzero(grades >= 1)
-            happened[card.name] = Happenings(row, days[visit], grades[row, visit])
+            happened[harm.name] = Happenings(row, days[visit], grades[row, visit])
     found = dropout_times(study.dropout, numbers, study.population.seed, days, values, happened)
     stays = found.time_day > study.duration_day
     return (
         np.where(stays, np.inf, found.time_day),
         np.where(stays, -1, found.cause).astype(np.int64),
     )
+
+
+def _together(parts: list[AnyArray]) -> AnyArray:
+    return np.concatenate([np.zeros(0), *parts])
 
 
 def _ratios(simulation: Simulation, arm: str) -> dict[str, FloatArray]:

@@ -109,7 +109,7 @@ def _before_outcomes(result: Result) -> list[str]:
     """Columns of the table of patients that no endpoint or side effect has made."""
     made = {str(name) for name in result.endpoints["endpoint"]}
     effects = {str(name) for name in result.side_effects["side_effect"]}
-    endings = (" expected", " events", " grade")
+    endings = (" expected", " chance", " events", " grade")
     found = []
     for name in map(str, result.patients.columns):
         if name in ("arm", "patient", "status"):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from immunostat.base.errors import InputError, near_matches
-from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.model_cards import CoreCard, SituationCard
 from immunostat.outcomes.hazards import DAYS_PER_YEAR
 from immunostat.study.assemble import Assembly
+from immunostat.study.harm import Harm
 from immunostat.therapy.drug import Drug
 
 
@@ -56,7 +56,7 @@ def outputs_of(
     core: CoreCard,
     situation: SituationCard,
     drugs: Sequence[Drug],
-    side_effects: Sequence[SideEffectCard],
+    side_effects: Sequence[Harm],
     assembly: Assembly,
 ) -> tuple[Output, ...]:
     """Every output of a study, each once."""
@@ -70,7 +70,7 @@ def _all(
     core: CoreCard,
     situation: SituationCard,
     drugs: Sequence[Drug],
-    side_effects: Sequence[SideEffectCard],
+    side_effects: Sequence[Harm],
     assembly: Assembly,
 ) -> Iterator[Output]:
     for drug in drugs:
@@ -107,12 +107,6 @@ def _all(
         title = f"{event.title}: hazard"
         yield Output(event.hazard, title, "1/year", "hazard", DAYS_PER_YEAR)
     for effect in side_effects:
-        for driver in effect.drivers:
-            if driver.state is not None:
-                if driver.state not in assembly.system.names:
-                    raise InputError(
-                        f"side effect '{effect.name}' reads '{driver.state}', which situation "
-                        f"'{situation.name}' does not have",
-                        remedy="name the side effects of the study under 'side_effects'",
-                    )
-                yield Output(driver.state, driver.state, "1", "course")
+        graded = effect.output if effect.output not in situation.components else ""
+        for name in (*effect.states, *([graded] if graded else [])):
+            yield Output(name, name, "1", "course")

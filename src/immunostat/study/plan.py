@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from immunostat.base.errors import InputError, near_matches
-from immunostat.catalog.cards import SideEffectCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import (
     SAMPLE_EVERY_DAY,
@@ -21,6 +20,7 @@ from immunostat.model.system import FloatArray
 from immunostat.population.sampling import Sampling
 from immunostat.study.assemble import Assembly, assemble
 from immunostat.study.cohort import Recruitment
+from immunostat.study.harm import Harm, Surroundings, harms_of, warnings_of
 from immunostat.study.outputs import Output, outputs_of
 from immunostat.study.stored_population import StoredPopulation, open_population
 from immunostat.study.study import Study
@@ -28,6 +28,9 @@ from immunostat.therapy.drug import Drug
 from immunostat.therapy.regimen import Regimen
 
 METHOD = "rodas5p"
+
+#: Two times are the same within this, day.
+_SAME_DAY = 1e-6
 
 #: Absolute tolerance: states are of the order of 1 in health, and amounts are in nmol.
 ABSOLUTE_TOLERANCE = 1e-8
@@ -54,13 +57,15 @@ class Plan:
         Times at which outputs are kept, day. Shape (time,).
     factors, stored
         See `Recruitment`.
+    warnings
+        What is known of the drugs without a rate: drug, side effect, and the text.
     """
 
     study: Study
     core: CoreCard
     situation: SituationCard
     population: PopulationCard
-    side_effects: tuple[SideEffectCard, ...]
+    side_effects: tuple[Harm, ...]
     drugs: tuple[Drug, ...]
     in_start: frozenset[str]
     assembly: Assembly
@@ -70,6 +75,7 @@ class Plan:
     times: FloatArray
     factors: Mapping[str, float] = field(default_factory=dict)
     stored: StoredPopulation | None = None
+    warnings: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def tolerance(self) -> Tolerance:
@@ -119,8 +125,13 @@ class Plan:
         return replace(self, factors=dict(factors))
 
 
-def prepare(study: Study, catalog: Catalog) -> Plan:
+def prepare(study: Study, catalog: Catalog, described: PopulationCard | None = None) -> Plan:
     """Join the model of a study and settle its arms, outputs and times.
+
+    Parameters
+    ----------
+    described
+        Who enters, instead of the study's population of the catalog.
 
     Raises
     ------
@@ -129,14 +140,25 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
     """
     situation = catalog.situation(study.situation)
     core = catalog.core(situation.core)
-    side_effects = tuple(catalog.side_effect(name) for name in study.side_effects)
-    population = catalog.population(study.population.name)
+    population = described or catalog.population(study.population.name)
     if study.population.prior is not None:
         study.population.prior.check(situation)
     check_covariates(situation, population, catalog)
     in_start = drugs_in_start(study, population)
     drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
     assembly = assemble(catalog, situation, drugs)
+    cards = [catalog.side_effect(name) for name in study.side_effects]
+    taken = study.drugs
+    taken += tuple(catalog.drug(n) for n in sorted(in_start) if n not in {d.name for d in taken})
+    around = Surroundings(
+        situation.name,
+        frozenset(population.covariates),
+        frozenset(assembly.system.names),
+        frozenset(situation.components),
+        taken,
+        in_start,
+    )
+    side_effects = harms_of(cards, around, study.named_side_effects)
     arms = tuple(study.arms)
     untreated = [arm for arm in arms if not study.arms[arm]]
     return Plan(
@@ -153,6 +175,7 @@ def prepare(study: Study, catalog: Catalog) -> Plan:
         untreated[0] if untreated else REFERENCE_ARM,
         sample_times(study, situation.sample_every_day),
         stored=_stored(study, catalog),
+        warnings=warnings_of(cards, taken),
     )
 
 
@@ -167,7 +190,7 @@ def check_covariates(
         With file and line of the situation's card.
     """
     key = f"{situation.untreated_key}.scaled"
-    wanted = {f"from_covariates.{name}": own for name, own in situation.from_covariates.items()}
+    wanted = {f"from_covariates.{name}": own for name, (own, _) in situation.taken_from.items()}
     wanted |= {f"{key}.{i}": own.covariate for i, own in enumerate(situation.untreated.scaled)}
     for path, covariate in wanted.items():
         if covariate not in population.covariates:
@@ -220,6 +243,21 @@ def sample_times(study: Study, every_day: float = SAMPLE_EVERY_DAY) -> FloatArra
         for dose in regimen.doses(study.duration_day)
         if dose.infusion_day and dose.time_day + dose.infusion_day < study.duration_day
     }
-    n_steps = int(np.ceil(study.duration_day / every_day))
-    grid = np.minimum(np.arange(n_steps + 1) * every_day, study.duration_day)
-    return np.unique(np.concatenate([grid, study.visits_day, sorted(ends)]))
+    own = np.unique(np.concatenate([study.visits_day, sorted(ends)]))
+    return with_grid(own, every_day)
+
+
+def with_grid(times: FloatArray, every_day: float) -> FloatArray:
+    """Times from 0 on, and between them a regular grid, but for what differs by rounding alone.
+
+    Parameters
+    ----------
+    times
+        Ascending from 0; the last is that of the grid. Shape (time,), day.
+    every_day
+        Step of the grid, day.
+    """
+    grid = np.arange(0.0, times[-1], every_day)
+    place = np.searchsorted(times, grid).clip(1, len(times) - 1)
+    away = np.minimum(np.abs(times[place] - grid), np.abs(times[place - 1] - grid))
+    return np.union1d(times, grid[away > _SAME_DAY])

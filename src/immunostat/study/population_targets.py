@@ -15,7 +15,7 @@ from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import PopulationCard, SituationCard
 from immunostat.outcomes.endpoints import KINDS
-from immunostat.population.weight import Target
+from immunostat.population.weight import SHARE_TOLERANCE, Target
 from immunostat.study.study import Study, make_study
 
 #: The arm of those who take what the population takes all along.
@@ -110,7 +110,7 @@ def responses_wanted(
                 label = f"{result.endpoint} of {trial.name} {arm.name}, week {result.week:g}"
                 found.append(
                     Wanted(
-                        Target(label, share),
+                        Target(label, share, tolerance=_tolerance(share, result.n or arm.n)),
                         result.endpoint,
                         own,
                         result.week * 7.0,
@@ -121,6 +121,16 @@ def responses_wanted(
                 )
                 arms[own] = lines
     return found, arms
+
+
+def _tolerance(share: float, n: int | None) -> float | None:
+    """Half of the 95 % interval of a published share: that of a trial is known no better.
+
+    With one arm for each target, exact shares would contradict each other by chance alone.
+    """
+    if n is None:
+        return None
+    return max(SHARE_TOLERANCE, 1.96 * float(np.sqrt(share * (1.0 - share) / n)))
 
 
 def training_study(

@@ -19,6 +19,7 @@ from immunostat.engine.solution import Status, Trajectories
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.study.cohort import Cohort, columns_of
+from immunostat.study.doses import DoseBook
 from immunostat.study.plan import METHOD, Plan
 from immunostat.therapy.schedule import doses_in_window
 from immunostat.trial.rules import Dosing, Entry
@@ -128,6 +129,7 @@ def solve_with_rules(
     observer: Observer,
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
+    book: DoseBook | None = None,
 ) -> tuple[Trajectories, ActionLog, EnsembleProblem]:
     """Solve every arm of a plan with the rules of its study.
 
@@ -137,6 +139,8 @@ def solve_with_rules(
         What the rules see at a visit.
     progress
         Called with the number of courses (arm x patient) finished, in fractions of the study.
+    book
+        Where the doses are noted that patients get.
 
     Returns
     -------
@@ -163,6 +167,8 @@ def solve_with_rules(
             seen = observer(arm, visit, values)
             log += [(arm, start, entry) for entry in dosing.visit(start, seen)]
             _give(plan, cohort, dosing, arm * n, (start, end), pending)
+            if book is not None:
+                _note(book, arm, dosing, (start, end))
         problem = EnsembleProblem(
             plan.assembly.system,
             parameters,
@@ -250,6 +256,15 @@ def _give(
                 np.tile(doses.targets, len(rows)),
                 amounts.reshape(-1),
             )
+
+
+def _note(book: DoseBook, arm: int, dosing: Dosing, window: tuple[float, float]) -> None:
+    """Write down the doses of one arm until the next visit."""
+    for course in dosing.courses:
+        given = course.is_given
+        for origin in np.unique(course.origin_day[given]):
+            rows = np.flatnonzero(given & (course.origin_day == origin)).astype(np.int64)
+            book.add(arm, course.regimen, float(origin), window, rows, course.factor[rows])
 
 
 def _scaled(

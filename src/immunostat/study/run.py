@@ -217,7 +217,7 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         study.situation,
         study.population.name,
         plan.assembly.drugs,
-        study.side_effects,
+        [harm.name for harm in plan.side_effects],
         study.compare_with,
     )
     metas = [chunk.meta for chunk in gathered.chunks()]
@@ -229,7 +229,11 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
         return later.read() if n_rows <= MOST_ROWS else later
 
     return Result(
-        study={**study.resolved(), "cohort": _cohort_record(metas)},
+        study={
+            **study.resolved(),
+            "side_effects": [harm.name for harm in plan.side_effects] or "none",
+            "cohort": _cohort_record(metas),
+        },
         endpoints=endpoints,
         side_effects=harm_tables.side_effect_table(gathered),
         disease_events=disease_tables.disease_event_table(gathered),
@@ -261,6 +265,13 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
             "catalog_hash": catalog.hash(),
             "steps": sum(meta["steps"] for meta in metas),
             "courses": "kept" if is_kept else "quantiles",
+            "not_known_here": {
+                harm.name: list(harm.unknown) for harm in plan.side_effects if harm.unknown
+            },
+            "warnings": [
+                {"drug": drug, "side_effect": name, "text": text}
+                for drug, name, text in plan.warnings
+            ],
         },
         trajectories=summaries.dataset(gathered, is_kept),
     )

@@ -84,5 +84,6 @@ def simulate(
         visits_day=tuple(visits),
         endpoints=tuple(card.endpoints),
         side_effects=catalog.side_effects(),
+        has_all_side_effects=True,
     )
     return run(study, threads=threads, progress=progress, catalog=catalog)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from immunostat.catalog.cards import SideEffectCard
 from immunostat.engine.explain import explain
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule
 from immunostat.engine.solution import Trajectories
@@ -19,7 +18,8 @@ from immunostat.outcomes.endpoints import Observations, evaluate
 from immunostat.outcomes.event_times import DiseaseCourse, draw_course
 from immunostat.outcomes.scores import ctcae_grade
 from immunostat.study.cohort import Cohort, columns_of, observe
-from immunostat.study.harm import events_of
+from immunostat.study.doses import DoseBook
+from immunostat.study.harm import Harm, events_of, graded_values
 from immunostat.study.plan import METHOD, Plan
 from immunostat.study.reactive import ActionLog, Observer, solve_with_rules
 from immunostat.study.specs import component_units, endpoint_specs, event_kinds
@@ -45,6 +45,8 @@ class Simulation:
         What visits recorded, by arm and component. Each (patient, visit).
     actions
         What the rules did, where the study has any.
+    book
+        Which doses were given.
     """
 
     plan: Plan
@@ -53,6 +55,7 @@ class Simulation:
     failures: tuple[str, ...] = ()
     visits: dict[str, dict[str, FloatArray]] = field(default_factory=dict)
     actions: ActionLog | None = None
+    book: DoseBook | None = None
 
     @property
     def n_patients(self) -> int:
@@ -103,10 +106,13 @@ def simulate_cohort(
     """
     arms, n_arms = plan.arms, len(plan.arms)
     if plan.study.rules:
-        observer = _observer(plan, cohort)
-        trajectories, actions, problem = solve_with_rules(plan, cohort, observer, threads, progress)
+        book = DoseBook(plan, cohort)
+        observer = _observer(plan, cohort, book)
+        trajectories, actions, problem = solve_with_rules(
+            plan, cohort, observer, threads, progress, book
+        )
     else:
-        actions = None
+        actions, book = None, DoseBook.planned(plan, cohort)
         problem = EnsembleProblem(
             plan.assembly.system,
             np.tile(cohort.parameters, (n_arms, 1)),
@@ -120,13 +126,13 @@ def simulate_cohort(
         )
     labels = [f"{number} of arm '{arm}'" for arm in arms for number in cohort.numbers]
     failures = tuple(explain(trajectories, problem, labels))
-    simulation = Simulation(plan, cohort, trajectories, failures, actions=actions)
+    simulation = Simulation(plan, cohort, trajectories, failures, actions=actions, book=book)
     for arm in arms:
         simulation.visits[arm] = observed_visits(simulation, arm)
     return simulation
 
 
-def _observer(plan: Plan, cohort: Cohort) -> Observer:
+def _observer(plan: Plan, cohort: Cohort, book: DoseBook) -> Observer:
     """What the rules of a study see: components and endpoints as observed, covariates, events."""
     covariates, seed = columns_of(cohort.covariates), plan.study.population.seed
     days = np.array(plan.study.visits_day)
@@ -138,7 +144,7 @@ def _observer(plan: Plan, cohort: Cohort) -> Observer:
         if condition is not None
         for name in condition.names
     }
-    effects = [card for card in plan.side_effects if card.name in looked_at]
+    effects = [harm for harm in plan.side_effects if harm.name in looked_at]
     specs = endpoint_specs(
         plan.situation, [name for name in plan.situation.endpoints if name in looked_at]
     )
@@ -159,14 +165,18 @@ def _observer(plan: Plan, cohort: Cohort) -> Observer:
         found = {name: values[:, visit] for name, values in seen.items()}
         observations = Observations(days[: visit + 1], seen, units)
         found |= {spec.name: evaluate(spec, observations)[:, visit] for spec in specs}
-        for card in effects:
-            if card.output is not None:
-                found[card.name] = ctcae_grade(seen[card.output], *card.limits)[:, visit]
+        for harm in effects:
+            if not harm.is_drawn:
+                graded = seen.get(harm.output, true.get(harm.output))
+                assert graded is not None
+                limits = harm.card.limits
+                found[harm.name] = ctcae_grade(graded_values(harm, graded), *limits)[:, visit]
             else:
                 without = values[reference * n : (reference + 1) * n]
                 stop = int(index[visit]) + 1
-                found[card.name] = _happened_since(
-                    plan, cohort, card, own[:, :stop], without[:, :stop], days[max(visit - 1, 0)]
+                since = days[max(visit - 1, 0)]
+                found[harm.name] = _happened_since(
+                    book, arm, harm, own[:, :stop], without[:, :stop], since
                 )
         return {**covariates, **found}
 
@@ -174,26 +184,29 @@ def _observer(plan: Plan, cohort: Cohort) -> Observer:
 
 
 def _happened_since(
-    plan: Plan,
-    cohort: Cohort,
-    card: SideEffectCard,
+    book: DoseBook,
+    arm: int,
+    harm: Harm,
     own: FloatArray,
     without: FloatArray,
     since_day: float,
 ) -> FloatArray:
     """1 for patients with an event of a side effect since the visit before, else 0."""
+    plan, cohort = book.plan, book.cohort
     n, n_times = own.shape[:2]
     if n_times < 2:
         return np.zeros(n)
     names = plan.output_names
     happened = events_of(
-        card,
-        cohort,
+        harm,
+        cohort.numbers,
+        columns_of(cohort.covariates),
         {name: own[:, :, k] for k, name in enumerate(names)},
         {name: without[:, :, k] for k, name in enumerate(names)},
+        book.of(arm),
         plan.times[:n_times],
         plan.study.population.seed,
-    )
+    ).events
     found = np.zeros(n)
     found[happened.event_row[happened.event_time > since_day]] = 1.0
     return found

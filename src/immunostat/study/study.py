@@ -101,6 +101,8 @@ class Study:
         Times of visits, ascending, with 0 and the end, day.
     side_effects
         Names, in the order of the file.
+    has_all_side_effects
+        Whether the study names none by itself: then those that nothing in it moves are left out.
     compare_with
         Names of published trials shown beside the simulated arms.
     design, dropout, missed_visits, rules, analyses, interim, dose_response
@@ -131,6 +133,7 @@ class Study:
     interim: Interim | None = None
     dose_response: DoseResponse | None = None
     declared: Mapping[str, EndpointSpec] = field(default_factory=dict)
+    has_all_side_effects: bool = False
     written: Mapping[str, Any] = field(default_factory=dict, compare=False)
     place: Place | None = field(default=None, compare=False)
 
@@ -141,6 +144,17 @@ class Study:
         regimens += [rule.regimen for rule in self.rules if rule.regimen is not None]
         regimens += self.population.prior.regimens if self.population.prior else ()
         return tuple({r.drug.name: r.drug for r in sorted(regimens, key=_drug_name)}.values())
+
+    @property
+    def named_side_effects(self) -> frozenset[str]:
+        """Side effects that the study cannot do without, by name."""
+        if not self.has_all_side_effects:
+            return frozenset(self.side_effects)
+        conditions = [own for rule in self.rules for own in (rule.when, rule.until) if own]
+        found = {name for condition in conditions for name in condition.names}
+        found |= {cause.side_effect for cause in self.dropout if hasattr(cause, "side_effect")}
+        found |= {analysis.endpoint for analysis in self.analyses}
+        return frozenset(found & set(self.side_effects))
 
     def regimens(self, arm: str) -> tuple[Regimen, ...]:
         """What patients of an arm take: the background and the arm's own."""
@@ -176,11 +190,17 @@ class Study:
                 self.written["declared"][name] if name in self.declared else name
                 for name in self.endpoints
             ],
-            "side_effects": list(self.side_effects) or "none",
+            "side_effects": self._side_effects(),
             **{key: self.written[key] for key in _TRIAL_KEYS if self.written.get(key)},
             "compare_with": list(self.compare_with),
             "solve": {"relative_tolerance": self.relative_tolerance},
         }
+
+    def _side_effects(self) -> str | list[str]:
+        """Side effects as a study file says them."""
+        if self.has_all_side_effects:
+            return "all"
+        return list(self.side_effects) or "none"
 
 
 #: Keys of a file, and those under its population, that are kept as they were written.
@@ -352,6 +372,7 @@ class _Checker:
         known_endpoints = tuple(self.catalog.situation(situation).endpoints)
         endpoints = known_endpoints if file.endpoints is None else file.endpoints
         side_effects = file.side_effects
+        has_all = side_effects == "all"
         if isinstance(side_effects, str):
             words = {"all": list(self.catalog.side_effects()), "none": []}
             side_effects = words.get(side_effects, [side_effects])
@@ -377,6 +398,7 @@ class _Checker:
             visits_day=visits,
             endpoints=named_endpoints,
             side_effects=named_effects,
+            has_all_side_effects=has_all,
             compare_with=self.names(
                 "compare_with", file.compare_with, self.catalog.trials(), "trial"
             ),
@@ -420,7 +442,7 @@ class _Checker:
         }
         drugs = [regimen.drug.name for own in arms.values() for regimen in own]
         graded = frozenset(
-            name for name in side_effects if self.catalog.side_effect(name).kind != "event"
+            name for name in side_effects if self.catalog.side_effect(name).kind == "graded-count"
         )
         return PartReader(
             self.document.place,

@@ -134,13 +134,14 @@ def _of_events(spec: EndpointSpec, values: FloatArray, exact: EventTimes) -> dic
 
 def _harms(plan: Plan, chunk: Chunk, i: int) -> dict[str, FloatArray]:
     found: dict[str, FloatArray] = {}
-    for card in plan.side_effects:
-        key = f"{i}/{card.name}"
-        if card.kind == "event":
-            found[f"{card.name} expected"] = chunk.columns[f"expected/{key}"]
-            found[f"{card.name} events"] = chunk.columns[f"count/{key}"].astype(np.float64)
+    for harm in plan.side_effects:
+        key = f"{i}/{harm.name}"
+        if harm.is_drawn:
+            found[f"{harm.name} expected"] = chunk.columns[f"expected/{key}"]
+            found[f"{harm.name} chance"] = chunk.columns[f"chance/{key}"]
+            found[f"{harm.name} events"] = chunk.columns[f"count/{key}"].astype(np.float64)
         else:
-            found[f"{card.name} grade"] = chunk.columns[f"grade/{key}"]
+            found[f"{harm.name} grade"] = chunk.columns[f"grade/{key}"]
     return found
 
 

@@ -21,10 +21,13 @@ from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import SituationCard
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import KINDS
+from immunostat.outcomes.hazards import DAYS_PER_YEAR
+from immunostat.outcomes.summary import FRACTIONS, statistic_of
 from immunostat.study.cohort import Cohort, draw_cohort, redraw
 from immunostat.study.harvest import observed_endpoints
 from immunostat.study.plan import Plan, prepare
 from immunostat.study.simulation import simulate_cohort
+from immunostat.study.specs import endpoint_spec
 from immunostat.study.study import Study
 from immunostat.study.varied import bioavailability_name
 
@@ -91,10 +94,11 @@ def outputs_for(
     day = _visit(study, at)
     found = []
     for name in dict.fromkeys(names):
-        card = situation.endpoints[name]
-        is_share = KINDS[card.kind].is_binary or KINDS[card.kind].statistic == "proportion"
-        component = situation.components[card.component] if card.component else None
-        unit = component.unit if component and not is_share else "1"
+        spec = endpoint_spec(name, situation)
+        statistic = statistic_of(spec)
+        # The time to an event is looked at as the share in whom it has happened.
+        is_share = statistic in (*FRACTIONS, "median time", "mean time")
+        unit = "1" if is_share else spec.unit
         found += [Output(name, arm, against, day, unit, is_share) for arm in dict.fromkeys(wanted)]
     return tuple(found)
 
@@ -173,7 +177,12 @@ class TrialAnswer:
         card = self.plan.situation.endpoints[output.endpoint]
         if KINDS[card.kind].is_binary:
             return np.where(np.isnan(values), 0.0, values)
-        if output.is_share:
+        if card.kind == "event_rate":
+            # Of the whole time, so that each patient has the same weight.
+            return values * (DAYS_PER_YEAR / output.time_day)
+        if card.kind == "event_free":
+            return 1.0 - values
+        if output.is_share and KINDS[card.kind].statistic == "proportion":
             assert card.level is not None
             return np.where(np.isnan(values), np.nan, values >= card.level)
         return np.asarray(values, dtype=np.float64)

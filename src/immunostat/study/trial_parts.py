@@ -26,6 +26,7 @@ from immunostat.therapy.regimen import Regimen
 from immunostat.trial.assign import block_size
 from immunostat.trial.conditions import Condition, parse_condition, resolved
 from immunostat.trial.dropout import (
+    STOPPING,
     BackgroundDropout,
     Cause,
     LackOfEffectDropout,
@@ -252,6 +253,8 @@ class PartReader:
             own = self.named(name, known, ("dropout", "side_effects", name), "side effect")
             grade = SEVERE_GRADE if own in self.names.graded else 0.0
             causes.append(SideEffectDropout(own, probability, grade))
+        if part.stopping:
+            causes.append(SideEffectDropout(STOPPING, 1.0, name="side effect that stops the drug"))
         return tuple(causes)
 
     def _background(self, words: str) -> BackgroundDropout:

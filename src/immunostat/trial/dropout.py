@@ -23,6 +23,9 @@ from immunostat.trial.conditions import Condition
 
 _SAME_DAY = 1e-6
 
+#: Key of the happenings of all events after which a drug is stopped, by whatever side effect.
+STOPPING = "stopping"
+
 
 @dataclass(frozen=True)
 class BackgroundDropout:

@@ -312,3 +312,29 @@ def test_what_does_not_fit_is_refused() -> None:
         times_of(EndpointSpec("OS", "event_time", events=("relaps",)), seen(course(RELAPSE)))
     with pytest.raises(RangeError):
         draw_course((DEATH,), {"death": np.full((1, 2), -0.1)}, np.array([0.0, 1.0]), 1, [0])
+
+
+def test_progression_of_myeloma_is_an_event_of_the_m_protein() -> None:
+    days = 28.0 * np.arange(6)
+    # Very good partial, then up from 2 by 6 g/L at two visits; no change; dies without progression.
+    m_protein = np.array(
+        [[30, 10, 2, 2, 8, 9.0], [30, 30, 30, 30, 30, 30], [30, 20, 20, np.nan, np.nan, np.nan]]
+    )
+    keys = {"inputs": {"value": "m"}, "is_confirmed": True, "detection_limit": 0.5}
+    response = EndpointSpec("IMWG", "imwg_response", **keys)
+    best = EndpointSpec("best", "best_imwg_response", **keys)
+    answer = EndpointSpec("ORR", "above", level=2, of=best, is_inclusive=True)
+    progression = EndpointSpec("p", "below", level=0, of=response)
+    pfs = EndpointSpec("PFS", "event_time", events=("death",), seen=(progression,))
+    rate = np.zeros((3, 2))
+    rate[2] = 1.0
+    times = np.array([0.0, 140.0])
+    own = draw_course((DEATH,), {"death": rate}, times, 2, np.arange(3))
+    end = own.died_day[2]
+    seen_at = np.where(days[None, :] > np.array([[np.inf], [np.inf], [end]]), np.nan, m_protein)
+    observations = Observations(days, {"m": seen_at}, {"m": "g/L"}, own)
+    assert np.array_equal(evaluate(answer, observations)[:2, -1], [1, 0])
+    found = times_of(pfs, observations)
+    assert found is not None
+    assert np.array_equal(found.first_day, [112.0, np.nan, end], equal_nan=True)
+    assert found.end_day[1] == 140.0

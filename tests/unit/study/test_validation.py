@@ -11,7 +11,14 @@ from immunostat.base.errors import InputError, UnknownNameError
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.statistics import proportion
 from immunostat.study.goals import ALL, GOALS, Goal, conclusion, errors, goals_of, why_not_judged
-from immunostat.study.validation import as_data, validate, why_not_simulated
+from immunostat.study.validation import (
+    Group,
+    as_data,
+    last_day_of,
+    regimens_of,
+    validate,
+    why_not_simulated,
+)
 
 CATALOG = packaged_catalog()
 ARTHRITIS = "rheumatoid-arthritis"
@@ -267,13 +274,14 @@ def test_training_and_doubt_keep_a_result_out():
     assert "two sources differ" in why_not_judged(doubtful, arm, result, [GOAL])
 
 
-def test_only_two_trials_train_the_model():
+def test_only_the_trials_that_were_chosen_train_the_model():
     trained = {
         trial.name
         for trial in map(CATALOG.trial, CATALOG.trials())
         if trial.situation == ARTHRITIS and any(arm.role == "training" for arm in trial.arms)
     }
-    assert trained == {"DE019", "OPTION"}
+    # The control and one arm for each of six targets.
+    assert trained == {"DE019", "OPTION", "AIM", "Cohen2004", "ORAL-Scan", "SERENE"}
 
 
 def test_all_of_it_as_data_has_no_nan(found):
@@ -309,3 +317,15 @@ def test_a_figure_of_a_result_shows_every_trial(found):
     assert "TNF" in style.svg(agreement(found))
     shares = dataclasses.replace(found, goals=())
     assert "<svg" in style.svg(agreement(shares))
+
+
+def test_arms_that_only_a_comparison_names_are_told_apart_by_their_doses() -> None:
+    catalog = packaged_catalog()
+    situation = catalog.situation("tuberculosis")
+    trial = catalog.trial("Dixon2010")
+    group = Group(None)  # type: ignore[arg-type]
+    for arm in trial.arms:
+        assert not arm.results
+        regimens = regimens_of(catalog, "tuberculosis", arm)
+        group.add(trial, arm, regimens, last_day_of(trial, arm, situation))
+    assert len(group.arms) == 3
