@@ -44,7 +44,8 @@ def pages(patients: int) -> dict[str, str]:
 
 def draw_network(name: str, picture: str = "") -> None:
     """Picture of the network of a situation, as its model has it, in `picture` or its own name."""
-    svg = network_svg(network_of(packaged_catalog(), name))
+    catalog = packaged_catalog()
+    svg = network_svg(network_of(catalog, catalog.situation(name)))
     (IMAGES / f"{picture or name}.svg").write_text(svg, encoding="utf-8", newline="\n")
 
 
