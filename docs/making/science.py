@@ -149,7 +149,6 @@ def arthritis(simulation: Simulation, result: Result) -> str:
     population = catalog.population(trial_run.POPULATION)
     rows = compared(result)
     numbers = cards.parameters(card.parameters)
-    harms = results.harms(simulation, result)
     training, held = rows[rows["role"] == "training"], rows[rows["role"] != "training"]
     return page(
         "# Rheumatoid arthritis",
@@ -193,8 +192,9 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "Exposures are never parameters. Trough is the value at week 24, before the dose that "
         "would be due.",
         results.exposures(simulation),
-        "## Side effects beside published rates",
-        harms,
+        "## Side effects",
+        "Published rates beside predicted ones: `immunostat validate harm`; what drives each: "
+        "[side effects](../concepts/side-effects.md).",
         "## Numbers of the joint",
         cards.tally(card),
         numbers,
@@ -209,7 +209,6 @@ def arthritis(simulation: Simulation, result: Result) -> str:
             numbers,
             results.compared_table(rows),
             results.exposures(simulation),
-            harms,
             _entry(),
         ),
     )
