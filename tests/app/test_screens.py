@@ -206,6 +206,8 @@ def test_twins_of_a_person_under_candidates_and_what_if(app: Any, page: Page) ->
     expect(page.locator("#whatif")).to_contain_text("age 40")
     expect(page.locator("#drivers")).to_contain_text("ACR20")
     assert "age: '70'" in (page.locator("#same-study").text_content() or "")
+    page.get_by_role("button", name="Compute the risks").click()
+    expect(page.locator("#risk")).to_contain_text("erious infection", timeout=120_000)
     page.locator("#is-age").fill("700")
     expect(page.get_by_role("alert")).to_contain_text("outside what patients")
 

@@ -48,7 +48,8 @@ class Workbench:
         self.figures = FigureStore()
         self._explorer = Explorer(catalog)
         self._answers: Kept[Explored] = Kept(MOST_ANSWERS)
-        self._one_at_a_time = threading.Lock()
+        #: Held by what computes, so that two pages do not slow each other down.
+        self.alone = threading.Lock()
 
     @cached_property
     def index(self) -> Index:
@@ -77,7 +78,7 @@ class Workbench:
 
         def make() -> Explored:
             progress(0, 0, "waiting for another page")
-            with self._one_at_a_time:
+            with self.alone:
                 if key in self._answers:  # made while this one waited
                     return self._answers.get(key, make)
                 progress(0, 0, "joining the model")

@@ -85,7 +85,8 @@ def weighed(
     Parameters
     ----------
     weights
-        How much one patient more with an outcome counts, by its name; 0 where not given.
+        How much one patient more with an outcome counts, by its name; 0 where not given, and
+        negative for an endpoint that is better not reached, which then counts as harm.
     reference
         An arm.
     seed
@@ -108,11 +109,12 @@ def weighed(
     for i, arm in enumerate(result.arms):
         means = shares[arm].mean(axis=0)
         for own, weight, share, change in zip(chosen, scale, means, means - base, strict=True):
-            parts.append((arm, own.name, own.kind, abs(weight), share, change, weight * change))
+            kind = BENEFIT if weight > 0 else HARM
+            parts.append((arm, own.name, kind, abs(weight), share, change, weight * change))
         value = scale * (means - base)
         drawn = _drawn(shares[arm], shares[reference], scale, seed, 0 if is_paired else i)
         draws.append(drawn)
-        is_gain = np.array([own.kind == BENEFIT for own in chosen], dtype=bool)
+        is_gain = scale > 0
         low, high = np.quantile(drawn, [0.025, 0.975]) if arm != reference else (0.0, 0.0)
         rows.append((arm, value[is_gain].sum(), -value[~is_gain].sum(), value.sum(), low, high))
     names = ["arm", "outcome", "kind", "weight", "share", "difference", "value"]

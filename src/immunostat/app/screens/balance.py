@@ -69,7 +69,8 @@ def read(bench: Workbench, query: str) -> BalanceState | None:
     weights = {}
     for i, own in enumerate(known):
         usual = FIRST_WEIGHT if own.kind != BENEFIT or own.name == first else 0
-        weights[own.name] = address.whole(f"w{i}", usual, 0, HIGHEST_WEIGHT)
+        lowest = -HIGHEST_WEIGHT if own.kind == BENEFIT else 0
+        weights[own.name] = address.whole(f"w{i}", usual, lowest, HIGHEST_WEIGHT)
     return BalanceState(name, result, reference, known, weights)
 
 
