@@ -42,10 +42,10 @@ def pages(patients: int) -> dict[str, str]:
     return {f"science/{name}.md": _page(name, min(patients, MOST_PATIENTS)) for name in names()}
 
 
-def draw_network(name: str) -> None:
-    """Picture of the network of a situation, as its model has it."""
+def draw_network(name: str, picture: str = "") -> None:
+    """Picture of the network of a situation, as its model has it, in `picture` or its own name."""
     svg = network_svg(network_of(packaged_catalog(), name))
-    (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+    (IMAGES / f"{picture or name}.svg").write_text(svg, encoding="utf-8", newline="\n")
 
 
 def _page(name: str, patients: int) -> str:
