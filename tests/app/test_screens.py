@@ -153,6 +153,9 @@ def test_cancel_ends_a_run_and_keeps_nothing(app: Any, page: Page) -> None:
     expect(page.locator("#status")).to_have_attribute("data-state", "ready")
     page.get_by_role("button", name="Run the trial").click()
     expect(page.locator("#status")).to_have_attribute("data-state", "running")
+    other = page.context.new_page()  # the app can be used meanwhile
+    other.goto(f"{app.address}/library/targets/TNF")
+    expect(other.locator("h1")).to_contain_text("umour necrosis factor")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#status")).to_contain_text("Cancelled", timeout=5_000)
     job = app.bench.jobs.all()[0]

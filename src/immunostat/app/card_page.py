@@ -173,7 +173,9 @@ def _words(card: Card) -> Iterator[tuple[str, Any]]:
 
 def _title_of(name: str, value: Any) -> str:
     title = getattr(value, "title", None) or getattr(value, "label", None)
-    return f"{words.label(str(name))} ({title})" if isinstance(title, str) else words.label(name)
+    return (
+        f"{words.label(str(name))} ({title})" if isinstance(title, str) else words.label(str(name))
+    )
 
 
 def _around(index: Index, kind: str, name: str) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
