@@ -17,7 +17,7 @@ from immunostat.study.exploration import Explored, Explorer, Kept
 from immunostat.study.study import Study
 
 #: Answers that are kept, so that going back costs nothing.
-MOST_ANSWERS = 12
+MOST_ANSWERS = 6
 
 
 class Workbench:
@@ -82,8 +82,7 @@ class Workbench:
                 if key in self._answers:  # made while this one waited
                     return self._answers.get(key, make)
                 progress(0, 0, "joining the model")
-                plan = self._explorer.plan(study)
-                limits.check_states(len(plan.assembly.system.states))
+                limits.check_plan(self._explorer.plan(study))
                 return self._explorer.run(study, self.threads, progress)
 
         return self._answers.get(key, make)

@@ -11,6 +11,10 @@ from immunostat.study.result import Result
 _POINTS = "datum.value == 0 ? '0' : format(100 * datum.value, '+.0f')"
 
 
+#: Outcomes that are told apart; others are one.
+MOST_OUTCOMES, REST = 8, "all others"
+
+
 def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
     """Each arm by what it gains (up) and what it costs (right), against the reference.
 
@@ -26,7 +30,7 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
     x = alt.X(
         "harm:Q",
         scale=alt.Scale(domain=[-reach, reach], nice=False),
-        axis=alt.Axis(title="more harm →", labelExpr=_POINTS, tickCount=5),
+        axis=alt.Axis(title="more side effects →", labelExpr=_POINTS, tickCount=5),
     )
     y = alt.Y(
         "benefit:Q",
@@ -49,16 +53,21 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
     return style.finish(
         figure,
         "Benefit against harm",
-        f"weighted patients in 100 more than under {reference}; above the dashed line gains weigh "
-        "more",
+        f"weighted patients in 100, against {reference}; above the dashed line gains weigh more",
     )
 
 
 def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.Figure:
     """What each outcome adds to the net benefit of each arm, and the net with its interval."""
-    data = parts[parts["value"].abs() > 1e-9][["arm", "outcome", "kind", "value"]].copy()
-    data["outcome"] = [words.label(str(name)) for name in data["outcome"]]
-    names = [words.label(str(name)) for name in dict.fromkeys(parts["outcome"])]
+    most = parts.groupby("outcome", sort=False)["value"].agg(lambda own: own.abs().max())
+    shown = set(most.sort_values(ascending=False, kind="stable").index[:MOST_OUTCOMES])
+    data = parts[parts["value"].abs() > 1e-9][["arm", "outcome", "value"]].copy()
+    data["outcome"] = [
+        words.label(str(name)) if name in shown else REST for name in data["outcome"]
+    ]
+    data = data.groupby(["arm", "outcome"], sort=False, as_index=False)["value"].sum()
+    names = [words.label(str(name)) for name in most.index if name in shown]
+    names += [REST] if REST in set(data["outcome"]) else []
     palette = [*style.PALETTE, "#98a2ad", "#3f6e52", "#a0522d", "#5f5f9e"]
     colors = [palette[i % len(palette)] for i in range(len(names))]
     arms = [arm for arm in result.arms if arm in set(net["arm"])]
@@ -79,7 +88,7 @@ def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.
             color=alt.Color(
                 "outcome:N",
                 scale=alt.Scale(domain=names, range=colors),
-                legend=alt.Legend(columns=4, symbolType="square"),
+                legend=alt.Legend(columns=3, symbolType="square"),
             ),
         ),
         alt.Chart(zero).mark_rule(color=style.INK).encode(x="zero:Q"),
@@ -91,6 +100,5 @@ def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.
     return style.finish(
         figure,
         "What makes the net benefit",
-        "bars: each outcome times its weight, gains right and harms left; diamond: net, with its "
-        "95 % interval",
+        "bars: outcomes times weights, gains right, losses left; diamond: net, 95 % interval",
     )

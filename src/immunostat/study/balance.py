@@ -26,9 +26,6 @@ SEVERE_GRADE = 3
 #: Draws of patients behind an interval.
 RESAMPLES = 500
 
-#: Statistics of endpoints in which more is worse.
-_WORSE = ("incidence",)
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -39,17 +36,20 @@ class Outcome:
     name
         Of an endpoint or a side effect.
     kind
-        `BENEFIT` or `HARM`.
+        `BENEFIT` for a goal, `HARM` for an event of the disease or a side effect.
     column
         Of ``result.patients``.
     says
         What counts, in words.
+    is_endpoint
+        Whether it is an endpoint of the study rather than a side effect.
     """
 
     name: str
     kind: str
     column: str
     says: str
+    is_endpoint: bool = False
 
 
 def outcomes(result: Result) -> list[Outcome]:
@@ -57,14 +57,16 @@ def outcomes(result: Result) -> list[Outcome]:
     columns = set(map(str, result.rows("patients").columns))
     found = []
     kinds = result.endpoints.drop_duplicates("endpoint")[["endpoint", "statistic"]]
-    for name, statistic in kinds.itertuples(index=False):
-        column = next((own for own in (str(name), f"{name} at end") if own in columns), None)
-        if column is not None and ("proportion" in str(statistic) or statistic in _WORSE):
-            kind = HARM if statistic in _WORSE else BENEFIT
-            found.append(Outcome(str(name), kind, column, "patients with it at the end"))
+    for name, statistic in kinds.astype(str).itertuples(index=False):
+        if "proportion" in statistic and name in columns:
+            found.append(Outcome(name, BENEFIT, name, "patients with it at the end", True))
+        elif f"{name} event" in columns:
+            found.append(Outcome(name, HARM, f"{name} event", "patients with the event", True))
+        elif f"{name} events" in columns:
+            found.append(Outcome(name, HARM, f"{name} events", "patients with an event", True))
     for name in dict.fromkeys(result.side_effects["side_effect"].astype(str)):
-        if f"{name} expected" in columns:
-            found.append(Outcome(name, HARM, f"{name} expected", "patients with at least one"))
+        if f"{name} chance" in columns:
+            found.append(Outcome(name, HARM, f"{name} chance", "chance of at least one"))
         elif f"{name} grade" in columns:
             says = f"patients with grade {SEVERE_GRADE} or more"
             found.append(Outcome(name, HARM, f"{name} grade", says))
@@ -86,7 +88,7 @@ def weighed(
     ----------
     weights
         How much one patient more with an outcome counts, by its name; 0 where not given, and
-        negative for an endpoint that is better not reached, which then counts as harm.
+        negative for a goal that is better not reached.
     reference
         An arm.
     seed
@@ -94,9 +96,11 @@ def weighed(
 
     Returns
     -------
-    Parts: ``arm``, ``outcome``, ``kind``, ``weight``, ``share``, ``difference``, ``value`` (weight
-    times difference, negative for harm). Net: ``arm``, ``benefit``, ``harm`` (positive), ``net``
-    with ``low`` and ``high`` (95 %), and ``best`` (share of draws in which no arm is better).
+    Parts: ``arm``, ``outcome``, ``kind`` (`BENEFIT` for endpoints, `HARM` for side effects),
+    ``weight``, ``share``, ``difference``, ``value`` (what it adds to the net). Net: ``arm``,
+    ``benefit`` (of all endpoints: goals reached, events spared), ``harm`` (of all side effects,
+    positive if there are more), ``net`` with ``low`` and ``high`` (95 %), and ``best`` (share of
+    draws in which no arm is better).
     """
     chosen = [own for own in outcomes(result) if weights.get(own.name, 0.0) != 0.0]
     table = result.patients
@@ -109,12 +113,12 @@ def weighed(
     for i, arm in enumerate(result.arms):
         means = shares[arm].mean(axis=0)
         for own, weight, share, change in zip(chosen, scale, means, means - base, strict=True):
-            kind = BENEFIT if weight > 0 else HARM
+            kind = BENEFIT if own.is_endpoint else HARM
             parts.append((arm, own.name, kind, abs(weight), share, change, weight * change))
         value = scale * (means - base)
         drawn = _drawn(shares[arm], shares[reference], scale, seed, 0 if is_paired else i)
         draws.append(drawn)
-        is_gain = scale > 0
+        is_gain = np.array([own.is_endpoint for own in chosen], dtype=bool)
         low, high = np.quantile(drawn, [0.025, 0.975]) if arm != reference else (0.0, 0.0)
         rows.append((arm, value[is_gain].sum(), -value[~is_gain].sum(), value.sum(), low, high))
     names = ["arm", "outcome", "kind", "weight", "share", "difference", "value"]
@@ -132,8 +136,8 @@ def _shares(rows: pd.DataFrame, chosen: list[Outcome]) -> FloatArray:
     found = np.zeros((len(rows), len(chosen)))
     for j, own in enumerate(chosen):
         values = rows[own.column].to_numpy(np.float64)
-        if own.column.endswith(" expected"):
-            values = -np.expm1(-values)  # at least one, where so many are expected
+        if own.column.endswith(" events"):
+            values = (values > 0).astype(np.float64)
         elif own.column.endswith(" grade"):
             values = (values >= SEVERE_GRADE).astype(np.float64)
         found[:, j] = np.nan_to_num(values)

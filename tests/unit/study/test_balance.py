@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from immunostat.report import balance_figures, style
 from immunostat.study.balance import BENEFIT, HARM, outcomes, reference_arm, weighed
 from immunostat.study.result import TABLES, Result
 
@@ -20,7 +21,7 @@ def result(gain: float = 0.3, events: float = 0.1) -> Result:
                 "patient": number,
                 "status": "ok",
                 "goal": (number % 10 < 1 + 10 * own).astype(float),
-                "infection expected": np.full(N, harm),
+                "infection chance": np.full(N, -np.expm1(-harm)),
             }
         )
         for arm, own, harm in (("control", 0.0, 0.02), ("drug", gain, events))
@@ -71,3 +72,13 @@ def test_the_interval_is_that_of_a_paired_difference() -> None:
 def test_harm_alone_makes_the_reference_best() -> None:
     _, net = weighed(result(), {"infection": 1.0}, "control")
     assert net.set_index("arm").loc["control", "best"] == 1.0
+
+
+def test_the_figures_name_arms_outcomes_and_the_reference() -> None:
+    parts, net = weighed(result(), {"goal": 1.0, "infection": 2.0}, "control")
+    quadrant = style.svg(balance_figures.quadrant(result(), net, "control"))
+    tree = style.svg(balance_figures.value_tree(result(), parts, net))
+    assert "against control" in quadrant
+    assert "drug" in quadrant
+    assert "goal" in tree
+    assert "infection" in tree
