@@ -59,14 +59,16 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
 
 def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.Figure:
     """What each outcome adds to the net benefit of each arm, and the net with its interval."""
-    most = parts.groupby("outcome", sort=False)["value"].agg(lambda own: own.abs().max())
-    shown = set(most.sort_values(ascending=False, kind="stable").index[:MOST_OUTCOMES])
+    most: dict[str, float] = {}
+    for name, value in zip(parts["outcome"], parts["value"], strict=True):
+        most[str(name)] = max(most.get(str(name), 0.0), abs(float(value)))
+    shown = set(sorted(most, key=lambda name: -most[name])[:MOST_OUTCOMES])
     data = parts[parts["value"].abs() > 1e-9][["arm", "outcome", "value"]].copy()
     data["outcome"] = [
         words.label(str(name)) if name in shown else REST for name in data["outcome"]
     ]
-    data = data.groupby(["arm", "outcome"], sort=False, as_index=False)["value"].sum()
-    names = [words.label(str(name)) for name in most.index if name in shown]
+    data = data.groupby(["arm", "outcome"], sort=False, as_index=False).sum()
+    names = [words.label(str(name)) for name in most if name in shown]
     names += [REST] if REST in set(data["outcome"]) else []
     palette = [*style.PALETTE, "#98a2ad", "#3f6e52", "#a0522d", "#5f5f9e"]
     colors = [palette[i % len(palette)] for i in range(len(names))]
