@@ -13,6 +13,7 @@ from immunostat.cli import (
     compare,
     doctor,
     exposure,
+    laboratory,
     models,
     patient,
     population,
@@ -78,6 +79,7 @@ sensitivity.add_to(app)
 calibrate.add_to(app)
 compare.add_to(app)
 patient.add_to(app)
+laboratory.add_to(app)
 risk.add_to(app)
 exposure.add_to(app)
 models.add_to(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ def sample_covariates(
     seed: int,
     patients: npt.ArrayLike,
     sampler: Sampler | None = None,
+    person: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Draw the covariates of patients.
 
@@ -58,6 +59,9 @@ def sample_covariates(
     sampler
         Where the normal numbers come from, by purpose (see `covariate_purposes`); counter-based
         random numbers of the seed if None.
+    person
+        Covariates that are the same in everybody, by name, in their units; the others are drawn as
+        in people who have these. See `likeness`.
 
     Returns
     -------
@@ -86,23 +90,43 @@ def sample_covariates(
         scores = correlated(
             scores, random, [(pair.of, pair.correlation) for pair in spec.correlations]
         )
+    values = _values_of(spec, random, scores, person or {})
+    if person and spec.correlations:
+        from immunostat.population.likeness import scores_of_likes
+
+        pairs = [(pair.of, pair.correlation) for pair in spec.correlations]
+        scores = scores_of_likes(spec, random, scores, values, person, pairs)
+        values = _values_of(spec, random, scores, person)
+    return pd.DataFrame(values, index=pd.Index(numbers, name="patient"), columns=list(spec.names))
+
+
+def _values_of(
+    spec: PopulationSpec, random: Sequence[str], scores: FloatArray, person: Mapping[str, float]
+) -> dict[str, FloatArray]:
+    """Covariates from scores, in the order of the population. Each (patient,)."""
     values: dict[str, FloatArray] = {}
     for covariate in spec.covariates:
+        if covariate.name in person:
+            values[covariate.name] = np.full(len(scores), float(person[covariate.name]))
+            continue
         if covariate.distribution is Distribution.DERIVED:
             formula = formula_of(covariate)
             values[covariate.name] = formula.function(*(values[name] for name in formula.inputs))
             continue
-        score = (
-            scores[:, random.index(covariate.name)]
-            if covariate.is_random
-            else np.zeros(len(numbers))
-        )
-        if covariate.groups is None:
-            values[covariate.name] = _from_scores(covariate, covariate.all_moments[0], score)
-        else:
-            of_zero, of_one = (_from_scores(covariate, own, score) for own in covariate.groups)
-            values[covariate.name] = np.where(values[covariate.by] > 0, of_one, of_zero)
-    return pd.DataFrame(values, index=pd.Index(numbers, name="patient"), columns=list(spec.names))
+        is_random = covariate.is_random
+        score = scores[:, random.index(covariate.name)] if is_random else np.zeros(len(scores))
+        values[covariate.name] = covariate_of_scores(covariate, score, values)
+    return values
+
+
+def covariate_of_scores(
+    covariate: CovariateSpec, scores: FloatArray, values: Mapping[str, FloatArray]
+) -> FloatArray:
+    """Values of a drawn covariate; `values` holds the covariate that tells its groups apart."""
+    if covariate.groups is None:
+        return _from_scores(covariate, covariate.all_moments[0], scores)
+    of_zero, of_one = (_from_scores(covariate, own, scores) for own in covariate.groups)
+    return np.asarray(np.where(values[covariate.by] > 0, of_one, of_zero))
 
 
 def correlated(
@@ -128,13 +152,20 @@ def correlated(
     RangeError
         The correlations cannot exist together.
     """
+    factor = semidefinite_cholesky(correlation_matrix(names, correlations))
+    return np.asarray(scores @ factor.T)
+
+
+def correlation_matrix(
+    names: Sequence[str], correlations: Sequence[tuple[tuple[str, str], float]]
+) -> FloatArray:
+    """Correlations of all names, repaired where they cannot exist together. Shape (name, name)."""
     matrix = np.eye(len(names))
     order = list(names)
     for of, correlation in correlations:
         i, j = order.index(of[0]), order.index(of[1])
         matrix[i, j] = matrix[j, i] = correlation
-    factor = semidefinite_cholesky(repair_covariance(names, matrix).covariance)
-    return np.asarray(scores @ factor.T)
+    return np.asarray(repair_covariance(names, matrix).covariance)
 
 
 def sample_parameters(

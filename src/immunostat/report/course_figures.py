@@ -45,7 +45,7 @@ def kind_of(result: Result, variable: str) -> str:
     return "concentration" if "concentration" in name else "course"
 
 
-def course(result: Result, variable: str) -> style.Figure:
+def course(result: Result, variable: str, patient: int | None = None) -> style.Figure:
     """One variable over time: median patient, and the bands that hold 50 % and 90 % of patients.
 
     Up to `OVERLAID` arms share one narrow plot; more stand side by side, so that the bands can be
@@ -58,6 +58,9 @@ def course(result: Result, variable: str) -> style.Figure:
     variable
         Name as in ``result.bands``. A concentration is drawn on a logarithmic axis, an
         engagement in percent, both without the arms in which it stays zero.
+    patient
+        Number of a patient whose own course is drawn over the bands, dashed; nobody's if None, or
+        where the result does not keep courses.
 
     Raises
     ------
@@ -77,6 +80,9 @@ def course(result: Result, variable: str) -> style.Figure:
     arms = [arm for arm in result.arms if arm in set(rows["arm"])]
     unit = str(rows["unit"].iloc[0])
     data = _thinned(rows)
+    own = _own_course(result, variable, patient, data)
+    if own is not None:
+        data = data.merge(own, on=["arm", "time_day"], how="left")
     scale, axis = _value_scale(data, kind, unit)
     is_wide = len(arms) > OVERLAID
     columns = min(4, len(arms)) if is_wide else 1
@@ -96,11 +102,17 @@ def course(result: Result, variable: str) -> style.Figure:
     median = base.mark_line(strokeWidth=2, clip=True).encode(
         x, alt.Y("q50:Q", scale=scale, axis=axis), color=color
     )
-    layers = alt.layer(band("q05", "q95", 0.14), band("q25", "q75", 0.22), median)
+    drawn = [band("q05", "q95", 0.14), band("q25", "q75", 0.22), median]
+    if own is not None:
+        # Half lies in the ground, so that the line can be seen on its own band.
+        line: alt.Chart = base.mark_line(strokeWidth=1.8, strokeDash=[5, 3], clip=True)
+        y = alt.Y("own:Q", scale=scale, axis=axis)
+        drawn.append(line.encode(x=x, y=y, detail="arm:N", color=alt.value(style.INK)))
+    layers = alt.layer(*drawn)
     layers["width"], layers["height"] = width, 150 if is_wide else 190
     header = alt.Header(title=None, labelFontSize=12, labelColor=style.INK, labelFontWeight=600)
     figure: style.Figure = layers
-    data = data[["arm", "time", *QUANTILES]]
+    data = data[["arm", "time", *QUANTILES, *(["own"] if own is not None else [])]]
     if is_wide:
         facet = alt.Facet("arm:N", sort=arms, header=header)
         figure = alt.FacetChart(data, spec=layers, facet=facet, columns=columns, spacing=24)
@@ -110,8 +122,30 @@ def course(result: Result, variable: str) -> style.Figure:
     return style.finish(
         figure,
         f"{words.label(variable)} by {time_unit}",
-        f"{measure}median, and bands of 50 % and 90 % of patients",
+        f"{measure}median, and bands of 50 % and 90 % of patients"
+        + (f"; dashed: patient {patient}" if own is not None else ""),
     )
+
+
+def _own_course(
+    result: Result, variable: str, patient: int | None, data: pd.DataFrame
+) -> pd.DataFrame | None:
+    """The course of one patient at the times of the bands: ``arm``, ``time_day``, ``own``."""
+    courses = result.trajectories
+    if patient is None or "patient" not in courses.dims:
+        return None
+    rows = np.flatnonzero(courses["patient"].to_numpy() == patient)
+    array = next((a for a in courses.values() if a.attrs.get("long_name") == variable), None)
+    if array is None or not len(rows):
+        return None
+    times = courses["time"].to_numpy().astype(float)
+    parts = []
+    for arm in dict.fromkeys(data["arm"]):
+        wanted = data.loc[data["arm"] == arm, "time_day"].to_numpy(float)
+        near = np.clip(np.searchsorted(times, wanted - 1e-9), 0, len(times) - 1)
+        values = array.sel(arm=arm).isel(patient=int(rows[0])).to_numpy().astype(float)[near]
+        parts.append(pd.DataFrame({"arm": arm, "time_day": wanted, "own": values}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
@@ -128,14 +162,15 @@ def _value_scale(data: pd.DataFrame, kind: str, unit: str) -> tuple[alt.Scale, a
     """Scale and axis that suit the kind; what lies below a logarithmic axis is moved off it."""
     if kind == "engagement" and unit in ("", "1"):
         return alt.Scale(domain=[0, 1]), style.value_axis(share=True)
-    quantiles = data[QUANTILES].to_numpy(dtype=float)
+    columns = [*QUANTILES, *(["own"] if "own" in data else [])]
+    quantiles = data[columns].to_numpy(dtype=float)
     positive = quantiles[quantiles > 0]
     if kind != "concentration" or not positive.size:
         return alt.Scale(zero=False, nice=True), style.value_axis()
     high = float(positive.max())
     low = max(float(np.quantile(positive, RARE)), high / 10**DECADES)
     bottom = 10.0 ** np.floor(np.log10(low))
-    data[QUANTILES] = data[QUANTILES].clip(lower=bottom / 10)
+    data[columns] = data[columns].clip(lower=bottom / 10)
     steps = (1,) if high / bottom > 10**2.5 else (1, 2, 5)
     exponents = range(round(np.log10(bottom)), int(np.ceil(np.log10(high))) + 1)
     ticks = [step * 10.0**exponent for exponent in exponents for step in steps]

@@ -61,13 +61,22 @@ _SWEEPS = 12
 Point = tuple[float, float]
 
 
-def network_svg(network: Network) -> str:
+def network_svg(
+    network: Network, links: Mapping[str, str] | None = None, has_targets: bool = False
+) -> str:
     """The network as SVG text.
 
     Blue arrows raise, orange ones with a bar lower; grey dots stand for a sign that is not clear.
     Parts of one cell or signal are one box; targets are left out where there is no drug.
+
+    Parameters
+    ----------
+    links
+        Address of a page for nodes that have one, by name of the node.
+    has_targets
+        Whether targets are shown where there is no drug, too.
     """
-    shown = drawn_network(network)
+    shown = drawn_network(network, has_targets)
     columns = _columns(shown)
     places = _places(columns)
     width = 2 * MARGIN + len(columns) * WIDTH + (len(columns) - 1) * GAP
@@ -93,15 +102,18 @@ def network_svg(network: Network) -> str:
             f'font-weight="600">{escape(head)}</text>'
         )
     body += _arrows(shown.edges, places)
-    body += [_box(node, places[node.name]) for _, nodes in columns for node in nodes]
+    for _, nodes in columns:
+        for node in nodes:
+            box, link = _box(node, places[node.name]), (links or {}).get(node.name)
+            body.append(f'<a href="{escape(link)}">{box}</a>' if link else box)
     body += [*_legend(height - 18), "</svg>"]
     return "\n".join(body) + "\n"
 
 
-def drawn_network(network: Network) -> Network:
+def drawn_network(network: Network, has_targets: bool = False) -> Network:
     """The part of a network that a picture of it shows."""
-    has_drug = any(node.kind == DRUG for node in network.nodes)
-    network = without(network, "" if has_drug else HOOK)
+    has_targets = has_targets or any(node.kind == DRUG for node in network.nodes)
+    network = without(network, "" if has_targets else HOOK)
     return merged(network.contracted()).contracted()
 
 

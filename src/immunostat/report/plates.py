@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from immunostat.report import figures, trial_plates, words
+from immunostat.report import event_sections, figures, trial_plates, words
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.harm_figures import RATE, has_grades
 from immunostat.report.plate import Plate, file_name
 from immunostat.report.shape import EVENT_STATISTICS
 from immunostat.study.result import Result
 
-__all__ = ["Plate", "chosen", "courses_left", "file_name"]
+__all__ = ["Plate", "along_the_chain", "chosen", "courses_left", "file_name"]
 
 MOST_COURSES = 5
 MOST_SCORES = 3
@@ -26,6 +26,22 @@ def chosen(result: Result) -> Iterator[Plate]:
     yield from _harm(result)
     yield from _exposure(result)
     yield from _inside(result)
+
+
+def along_the_chain(result: Result, patient: int | None = None) -> Iterator[Plate]:
+    """Figures from dose to outcome: exposure, immune system, disease, harm.
+
+    Parameters
+    ----------
+    patient
+        Number of a patient whose own courses are drawn over those of all.
+    """
+    yield from _exposure(result, patient)
+    yield from _inside(result, patient)
+    yield from _benefit(result)
+    yield from event_sections.plates(result)
+    yield from _harm(result)
+    yield from _answer(result)
 
 
 def courses_left(result: Result) -> list[str]:
@@ -115,7 +131,7 @@ def _harm(result: Result) -> Iterator[Plate]:
         )
 
 
-def _exposure(result: Result) -> Iterator[Plate]:
+def _exposure(result: Result, patient: int | None = None) -> Iterator[Plate]:
     kinds = {name: figures.kind_of(result, name) for name in _variables(result)}
     concentrations = [name for name, kind in kinds.items() if kind == "concentration"]
     engagements = [name for name, kind in kinds.items() if kind == "engagement"]
@@ -123,20 +139,20 @@ def _exposure(result: Result) -> Iterator[Plate]:
         yield Plate(
             "exposure",
             file_name("course", name),
-            figures.course(result, name),
+            figures.course(result, name, patient),
             f"{words.label(name)}, logarithmic axis; the spread is between patients.",
         )
     for name in engagements[:MOST_EXPOSURES]:
         yield Plate(
             "exposure",
             file_name("course", name),
-            figures.course(result, name),
+            figures.course(result, name, patient),
             f"{words.label(name)}: share of the target that the drug holds; the spread is between "
             "patients.",
         )
 
 
-def _inside(result: Result) -> Iterator[Plate]:
+def _inside(result: Result, patient: int | None = None) -> Iterator[Plate]:
     if len(result.profile):
         yield Plate(
             "inside",
@@ -149,7 +165,7 @@ def _inside(result: Result) -> Iterator[Plate]:
         yield Plate(
             "inside",
             file_name("course", name),
-            figures.course(result, name),
+            figures.course(result, name, patient),
             f"{words.label(name)} by arm; the spread is between patients.",
         )
 

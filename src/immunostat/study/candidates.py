@@ -60,7 +60,8 @@ def candidate_covariates(
         own = recruitment.stored.covariates.iloc[chosen]
         return own.set_axis(pd.Index(numbers, name="patient")), recruitment.stored.numbers[chosen]
     spec = population_spec(recruitment.population)
-    return sample_covariates(spec, recruitment.seed, numbers, sampler_for(recruitment)), None
+    sampler = sampler_for(recruitment)
+    return sample_covariates(spec, recruitment.seed, numbers, sampler, recruitment.person), None
 
 
 def candidate_parameters(

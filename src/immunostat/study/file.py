@@ -46,6 +46,11 @@ class PopulationPart(_Part):
         default=[], description="Conditions such as 'age >= 65', or names such as elderly."
     )
     prior: PriorPart | None = None
+    person: dict[Words, Words | Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        default={},
+        description="Covariates that every patient has, such as {age: 72 year, female: yes}: "
+        "virtual twins of one person.",
+    )
     title: Words = Field(default="", description="Written by the program for readers; not read.")
 
 

@@ -103,6 +103,7 @@ class Plan:
             self.stored,
             self.study.population.eligibility,
             self.study.population.prior,
+            person=self.study.population.person,
         )
 
     def regimens(self, arm: str) -> tuple[Regimen, ...]:
@@ -125,13 +126,20 @@ class Plan:
         return replace(self, factors=dict(factors))
 
 
-def prepare(study: Study, catalog: Catalog, described: PopulationCard | None = None) -> Plan:
+def prepare(
+    study: Study,
+    catalog: Catalog,
+    described: PopulationCard | None = None,
+    assembly: Assembly | None = None,
+) -> Plan:
     """Join the model of a study and settle its arms, outputs and times.
 
     Parameters
     ----------
     described
         Who enters, instead of the study's population of the catalog.
+    assembly
+        The joined model of the study's situation and drugs, where somebody has it already.
 
     Raises
     ------
@@ -146,7 +154,7 @@ def prepare(study: Study, catalog: Catalog, described: PopulationCard | None = N
     check_covariates(situation, population, catalog)
     in_start = drugs_in_start(study, population)
     drugs = tuple(drug for drug in study.drugs if drug.name not in in_start)
-    assembly = assemble(catalog, situation, drugs)
+    assembly = assembly or assemble(catalog, situation, drugs)
     cards = [catalog.side_effect(name) for name in study.side_effects]
     taken = study.drugs
     taken += tuple(catalog.drug(n) for n in sorted(in_start) if n not in {d.name for d in taken})

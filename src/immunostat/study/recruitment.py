@@ -164,6 +164,8 @@ class Recruitment:
     at_rest
         What finds the untreated patient (`untreated.untreated_levels`); one that remembers spares
         it where nothing that he depends on has changed.
+    person
+        Covariates that are the same in everybody, by name, in the units of the population.
     """
 
     assembly: Assembly
@@ -180,6 +182,7 @@ class Recruitment:
     eligibility: Condition | None = None
     prior: Prior | None = None
     at_rest: AtRest = untreated_levels
+    person: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         own = (self.situation.name, self.population.name)

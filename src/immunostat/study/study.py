@@ -29,6 +29,7 @@ from immunostat.study.file import (
     RegimenData,
     StudyFile,
 )
+from immunostat.study.person import person_of
 from immunostat.study.recruitment import Prior
 from immunostat.study.specs import endpoint_spec, endpoint_specs
 from immunostat.study.stored_population import open_population
@@ -73,6 +74,8 @@ class StudyPopulation:
         What patients must fulfil besides the population's own criteria.
     prior
         A treatment that they must have failed.
+    person
+        Covariates that everybody has, in the units of the population; see `person.person_of`.
     """
 
     name: str
@@ -83,6 +86,7 @@ class StudyPopulation:
     sampling: str = "random"
     eligibility: Condition | None = None
     prior: Prior | None = None
+    person: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ _TRIAL_KEYS = (
     "interim",
     "dose_response",
 )
-_POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior")
+_POPULATION_KEYS = ("stored", "sampling", "eligibility", "prior", "person")
 
 
 def _drug_name(regimen: Regimen) -> str:
@@ -269,6 +273,9 @@ class _Checker:
             part.sampling,
             wanted,
             self.prior(part),
+            person_of(
+                part.person, card, bool(part.stored), self.document.place(("population", "person"))
+            ),
         )
 
     def population_part(self) -> PopulationPart:
