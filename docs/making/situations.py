@@ -121,7 +121,11 @@ def _studies() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted((ROOT / "studies").glob("*.yaml")):
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found.setdefault(str(data.get("situation")), path)
+        situation = str(data.get("situation"))
+        # The study of a situation has its name; else the first that asks for it is shown.
+        if path.stem == situation:
+            found[situation] = path
+        found.setdefault(situation, path)
     return found
 
 
@@ -135,9 +139,10 @@ def _results(path: Path, patients: int) -> list[str]:
     study = replace(study, population=replace(study.population, n_patients=patients))
     result = run(study)
     name = study.situation
-    main = packaged_catalog().situation(name)
+    card = packaged_catalog().situation(name)
+    course = card.course if card.course in study.endpoints else study.endpoints[0]
     pictures = {
-        "course": figures.response(result, main.course),
+        "course": figures.response(result, course),
         "profile": figures.profile(result),
     }
     for kind, figure in pictures.items():
@@ -147,7 +152,7 @@ def _results(path: Path, patients: int) -> list[str]:
         f"`studies/{path.name}`: {study.title}, {patients} virtual patients in each arm, seed "
         f"{study.population.seed}.",
         _estimates(result),
-        f"![{main.endpoints[main.course].title}](../images/{name}-course.svg)",
+        f"![{card.endpoints[course].title}](../images/{name}-course.svg)",
         "[Immune activity profile](../concepts/immune-activity-profile.md), relative to the same "
         "patients without the drug:",
         f"![Immune activity profile](../images/{name}-profile.svg)",
