@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test style check bench conformance biomodels format clean
+.PHONY: demo app test style check bench conformance biomodels format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -14,6 +14,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## a real study, from patients to report
 	$(BIN)/immunostat run studies/ra-biologics.yaml
 	@echo "The report: results/ra-biologics/report.html"
+
+app: $(READY)  ## the laboratory in a browser
+	$(BIN)/immunostat app
 
 test: $(READY)  ## every test
 	$(BIN)/python -m pytest

@@ -76,7 +76,8 @@ def left_out() -> str:
     other = [
         f"{name} ({catalog.trial(name).population.replace('-', ' ')})"
         for name in catalog.trials()
-        if catalog.trial(name).population != trial_run.POPULATION
+        if catalog.trial(name).situation == SITUATION
+        and catalog.trial(name).population != trial_run.POPULATION
     ]
     text = "Not compared: arms without methotrexate"
     return f"{text}, and trials in other populations: {', '.join(other)}." if other else f"{text}."
@@ -104,42 +105,6 @@ def exposures(simulation: Simulation) -> str:
             )
     columns = ("drug", "regimen", "quantity", "published", "simulated", "ratio", "source")
     return table(columns, lines) + "\n\nNot simulated here: " + "; ".join(silent) + "."
-
-
-def harms(simulation: Simulation, result: Result) -> str:
-    catalog, parts = packaged_catalog(), []
-    for name in result.study["side_effects"]:
-        card, lines, silent = catalog.side_effect(name), [], 0
-        for check in card.checks:
-            found = trial_run.side_effect(simulation, result, card, check)
-            if found is None:
-                silent += 1
-                continue
-            value, interval = found
-            unit = "per 100 years" if check.unit == "1/(100 year)" else check.unit
-            what = f"{check.drug} {check.regimen}".strip()
-            if check.grade:
-                what += f", grade {check.grade} or worse"
-            ratio = f"{value / check.value:.2f}" if check.value else ""
-            lines.append(
-                (
-                    what,
-                    f"{check.value:g} {unit}",
-                    f"{number(value, 2)} ({interval}) {unit}",
-                    ratio,
-                    f"{check.where} [{check.source}](#sources)",
-                )
-            )
-        columns = ("arm", "published", "simulated (95 %)", "ratio", "from")
-        parts.append(f"### {card.title}\n\n{table(columns, lines)}")
-        if silent:
-            parts.append(f"Checks of the card without a matching arm or unit here: {silent}.")
-    parts.append(
-        "For events the simulated value is what the model expects; the interval is that of the "
-        "events drawn. Published rates come from trials, registers and routine care, which differ "
-        "among themselves by more than arms do. All are compared with, none was fitted."
-    )
-    return "\n\n".join(parts)
 
 
 def patients(result: Result) -> str:

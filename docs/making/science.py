@@ -19,6 +19,7 @@ def pages(patients: int) -> dict[str, str]:
     simulation, result = trial_run.run(patients)
     IMAGES.mkdir(parents=True, exist_ok=True)
     situations.draw_network(SITUATION)
+    situations.draw_network("healthy", "immune-core")
     _result_pictures(result)
     return {
         "science/immune-core.md": immune_core(result),
@@ -101,7 +102,7 @@ def immune_core(result: Result) -> str:
         "drug every state rests at its healthy value.",
         "![Network of the immune core](../images/immune-core.svg)",
         "Arrows are read from the equations: an arrow stands where the rate of one depends on the "
-        "other, with the sign that it has in an inflamed patient.",
+        "other, with the sign that it has in a healthy person.",
         "## Equations",
         "As the program reads them; a name without an equation is a parameter, see below.",
         cards.equations(core.fragment),
@@ -148,7 +149,6 @@ def arthritis(simulation: Simulation, result: Result) -> str:
     population = catalog.population(trial_run.POPULATION)
     rows = compared(result)
     numbers = cards.parameters(card.parameters)
-    harms = results.harms(simulation, result)
     training, held = rows[rows["role"] == "training"], rows[rows["role"] != "training"]
     return page(
         "# Rheumatoid arthritis",
@@ -171,8 +171,8 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         results.compared_table(training[training["endpoint"].isin(COVERED)]),
         "What the search may change, and what it found:",
         cards.fitted(SITUATION),
-        "Kinetics, affinities and the immune core are not touched by the fit. They come from their "
-        "own publications, or are assumed with a reason. Reproducing training arms tests nothing; "
+        "Kinetics and affinities are not touched by the fit. They come from their own "
+        "publications, or are assumed with a reason. Reproducing training arms tests nothing; "
         "the next section does.",
         "## What is predicted: held-back arms",
         "The goal of the project is a mean absolute error of at most 6 points at week 24. A number "
@@ -192,8 +192,9 @@ def arthritis(simulation: Simulation, result: Result) -> str:
         "Exposures are never parameters. Trough is the value at week 24, before the dose that "
         "would be due.",
         results.exposures(simulation),
-        "## Side effects beside published rates",
-        harms,
+        "## Side effects",
+        "Published rates beside predicted ones: `immunostat validate harm`; what drives each: "
+        "[side effects](../concepts/side-effects.md).",
         "## Numbers of the joint",
         cards.tally(card),
         numbers,
@@ -208,7 +209,6 @@ def arthritis(simulation: Simulation, result: Result) -> str:
             numbers,
             results.compared_table(rows),
             results.exposures(simulation),
-            harms,
             _entry(),
         ),
     )

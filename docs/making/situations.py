@@ -42,10 +42,11 @@ def pages(patients: int) -> dict[str, str]:
     return {f"science/{name}.md": _page(name, min(patients, MOST_PATIENTS)) for name in names()}
 
 
-def draw_network(name: str) -> None:
-    """Picture of the network of a situation, as its model has it."""
-    svg = network_svg(network_of(packaged_catalog(), name))
-    (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+def draw_network(name: str, picture: str = "") -> None:
+    """Picture of the network of a situation, as its model has it, in `picture` or its own name."""
+    catalog = packaged_catalog()
+    svg = network_svg(network_of(catalog, catalog.situation(name)))
+    (IMAGES / f"{picture or name}.svg").write_text(svg, encoding="utf-8", newline="\n")
 
 
 def _page(name: str, patients: int) -> str:
@@ -120,7 +121,11 @@ def _studies() -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted((ROOT / "studies").glob("*.yaml")):
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found.setdefault(str(data.get("situation")), path)
+        situation = str(data.get("situation"))
+        # The study of a situation has its name; else the first that asks for it is shown.
+        if path.stem == situation:
+            found[situation] = path
+        found.setdefault(situation, path)
     return found
 
 
@@ -134,9 +139,10 @@ def _results(path: Path, patients: int) -> list[str]:
     study = replace(study, population=replace(study.population, n_patients=patients))
     result = run(study)
     name = study.situation
-    main = packaged_catalog().situation(name)
+    card = packaged_catalog().situation(name)
+    course = card.course if card.course in study.endpoints else study.endpoints[0]
     pictures = {
-        "course": figures.response(result, main.course),
+        "course": figures.response(result, course),
         "profile": figures.profile(result),
     }
     for kind, figure in pictures.items():
@@ -146,7 +152,7 @@ def _results(path: Path, patients: int) -> list[str]:
         f"`studies/{path.name}`: {study.title}, {patients} virtual patients in each arm, seed "
         f"{study.population.seed}.",
         _estimates(result),
-        f"![{main.endpoints[main.course].title}](../images/{name}-course.svg)",
+        f"![{card.endpoints[course].title}](../images/{name}-course.svg)",
         "[Immune activity profile](../concepts/immune-activity-profile.md), relative to the same "
         "patients without the drug:",
         f"![Immune activity profile](../images/{name}-profile.svg)",

@@ -10,7 +10,6 @@ import pandas as pd
 import yaml
 
 from immunostat.catalog.lookup import packaged_catalog
-from immunostat.outcomes.statistics import proportion
 from immunostat.study.result import Result
 from immunostat.study.run import gathered_of, simulate, summarize
 from immunostat.study.simulation import Simulation
@@ -21,7 +20,6 @@ from making.markdown import number
 
 if TYPE_CHECKING:
     from immunostat.catalog.drug_cards import ExposureCheckCard
-    from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
 
 ROOT = Path(__file__).parents[2]
 POPULATION = "methotrexate-inadequate-response"
@@ -105,28 +103,3 @@ def exposure(simulation: Simulation, drug: str, check: ExposureCheckCard) -> flo
     if check.quantity == "receptor_occupancy_trough":
         return float(100 * np.median(simulation.values(arm, "core_il6r_occupancy")[:, -1]))
     return None
-
-
-def side_effect(
-    simulation: Simulation, result: Result, card: SideEffectCard, check: SideEffectCheckCard
-) -> tuple[float, str] | None:
-    """What the simulation gives for a published rate, and its interval; None if nothing."""
-    if check.situation != simulation.plan.situation.name or check.also:
-        return None
-    arm = arm_with(simulation, check.drug, check.regimen)
-    if arm is None:
-        return None
-    rows = result.side_effects
-    rows = rows[(rows["arm"] == arm) & (rows["side_effect"] == card.name)]
-    if card.is_drawn and check.unit == "1/(100 year)":
-        row = rows.iloc[0]
-        return float(row["expected"]), f"{row['low']:.1f} to {row['high']:.1f}"
-    patients = result.patients[result.patients["arm"] == arm]
-    if card.is_drawn and check.unit == "%":
-        has = patients[f"{card.name} events"].to_numpy() > 0
-    elif card.kind == "graded-count" and check.unit == "%" and check.grade:
-        has = patients[f"{card.name} grade"].to_numpy() >= check.grade
-    else:
-        return None
-    found = proportion(int(has.sum()), len(has))
-    return 100 * found.estimate, f"{100 * found.low:.1f} to {100 * found.high:.1f}"

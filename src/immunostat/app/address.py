@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from immunostat.base.errors import InputError
 
 #: Longest query that is read, and most parts of it.
-LONGEST, MOST_PARTS = 32_000, 400
+LONGEST, MOST_PARTS = 60_000, 400
 
 
 class Address:

@@ -15,6 +15,7 @@ from immunostat.app.index import Index
 from immunostat.base.errors import ImmunostatError
 from immunostat.base.sources import cite
 from immunostat.catalog.cards import Card, all_facts
+from immunostat.catalog.side_effect_cards import DriverCard
 from immunostat.report import drug_sheet, words
 
 #: Folder of the kinds of cards that have pages, and what people call them.
@@ -172,7 +173,9 @@ def _words(card: Card) -> Iterator[tuple[str, Any]]:
 
 def _title_of(name: str, value: Any) -> str:
     title = getattr(value, "title", None) or getattr(value, "label", None)
-    return f"{words.label(str(name))} ({title})" if isinstance(title, str) else words.label(name)
+    return (
+        f"{words.label(str(name))} ({title})" if isinstance(title, str) else words.label(str(name))
+    )
 
 
 def _around(index: Index, kind: str, name: str) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
@@ -215,6 +218,10 @@ def _around(index: Index, kind: str, name: str) -> Iterator[tuple[str, list[tupl
             if any(arm.drug == name for arm in index.catalog.trial(own).arms)
         ]
         rows = [("trials", comma.join(link("trials", own) for own in tried))] if tried else []
+        harms = _harms_of(index, name)
+        if harms:
+            shown = (link("side_effects", own, words.label(own)) for own in harms)
+            rows.append(("moves the rate of", comma.join(shown)))
         rows += [
             ("explore", Markup('<a href="/explore/?situation={0}&amp;a={1}">{1}</a>').format(
                 situation, words_of))
@@ -247,12 +254,45 @@ def _tables(index: Index, kind: str, name: str) -> Iterator[tuple[str, list[str]
     elif kind == "side_effects":
         side = index.catalog.side_effect(name)
         rows = [
-            [words.label(str(driver.covariate or driver.state or driver.drug or "")), driver.form,
-             words.number(driver.effect), str(driver.evidence)]
+            [_cause(driver), driver.by, driver.form, words.number(driver.effect),
+             str(driver.evidence)]
             for driver in side.drivers
         ]  # fmt: skip
         if rows:
-            yield "What moves its rate", ["Driver", "Form", "Effect", "Evidence"], rows
+            names = ["Driver", "Counts by", "Form", "Effect", "Evidence"]
+            yield "What moves its rate", names, rows
+        published = [
+            [link("drugs", check.drug), check.trial or check.regimen, check.quantity,
+             words.amount(check.value, check.unit), "read" if check.checked else "not checked"]
+            for check in side.checks
+        ]  # fmt: skip
+        if published:
+            names = ["Drug", "Where", "What", "Published", "Source"]
+            yield "Published rates to compare with", names, published
+
+
+def _cause(driver: DriverCard) -> Any:
+    """What a driver is, linked where it has a page."""
+    if driver.drug:
+        return link("drugs", driver.drug)
+    if driver.target:
+        return Markup("drugs at {}").format(link("targets", driver.target))
+    if driver.drug_class:
+        return f"class {driver.drug_class}"
+    return words.label(str(driver.covariate or driver.state or driver.situation or ""))
+
+
+def _harms_of(index: Index, name: str) -> list[str]:
+    """Side effects that a drug moves: by itself, its class or a target."""
+    card = index.catalog.drug_card(name)
+    found = []
+    for effect in index.catalog.side_effects():
+        for driver in index.catalog.side_effect(effect).drivers:
+            is_own = driver.drug == name or driver.target in card.targets
+            if is_own or (driver.drug_class or "").lower() == card.drug_class.lower():
+                found.append(effect)
+                break
+    return found
 
 
 def listing(index: Index, kind: str) -> list[tuple[str, str, str]]:

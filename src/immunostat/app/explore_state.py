@@ -10,7 +10,7 @@ from typing import Any
 from immunostat.app.address import Address, query
 from immunostat.app.index import Index, visits_for
 from immunostat.app.limits import EXPLORE
-from immunostat.base.errors import InputError, near_matches
+from immunostat.base.errors import InputError, UnknownNameError, near_matches
 from immunostat.base.units import DAYS
 
 #: Keys of the regimens in an address.
@@ -146,18 +146,20 @@ def drug_name(said: str, index: Index) -> str:
         card = index.catalog.drug_card(entry.name)
         if said.strip().lower() in [entry.title.lower(), *map(str.lower, card.synonyms)]:
             return entry.name
-    raise InputError(f"there is no drug '{said}'", remedy=near_matches(name, index.drugs))
+    raise UnknownNameError(f"there is no drug '{said}'", remedy=near_matches(name, index.drugs))
 
 
 def example(index: Index, situation: str) -> str:
-    """A regimen to show first: of a drug of which the situation's trials say most."""
+    """A regimen to show first: of a drug of which the situation's trials say most, if any does."""
     counts: dict[str, int] = {}
     for name in index.situations[situation].trials:
         for arm in index.catalog.trial(name).arms:
             counts[arm.drug] = counts.get(arm.drug, 0) + len(arm.results)
-    acting = [own.name for own in index.drugs_for(situation) if situation in own.labels]
-    best = max(acting, key=lambda own: counts.get(own, 0), default="")
-    return index.words(best, situation)
+    acting = [own for own in index.drugs_for(situation) if own.labels]
+    best = max(
+        acting, key=lambda own: (situation in own.labels, counts.get(own.name, 0)), default=None
+    )
+    return index.words(best.name, situation) if best else ""
 
 
 def days_of(duration: str) -> float:

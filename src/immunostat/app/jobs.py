@@ -159,8 +159,14 @@ class Jobs:
         job = self.get(number)
         if job is None or job.is_over:
             return
-        process, job.state = job.process, State.CANCELLED
-        job.stage, job.seconds = "cancelled", time.monotonic() - job.began
+        job.stage = "cancelled"
+        self._end(job, State.CANCELLED)
+
+    @staticmethod
+    def _end(job: Job, state: State) -> None:
+        """Set the last state of a run and end its process."""
+        process, job.seconds = job.process, time.monotonic() - job.began
+        job.state = state
         if process is not None and process.is_alive():
             process.terminate()
             process.join(2)
@@ -207,10 +213,10 @@ class Jobs:
         """Take what the process tells until it ends."""
         while job.state is State.RUNNING:
             if time.monotonic() - job.began > self._limits.seconds:
-                self.cancel(job.number)
-                job.state = State.FAILED
                 job.error = f"the run took longer than {self._limits.seconds:,.0f} seconds"
                 job.remedy = "ask for fewer patients, or run it with 'immunostat run'"
+                job.stage = "failed"
+                self._end(job, State.FAILED)
                 return
             if here.poll(0.1):
                 try:

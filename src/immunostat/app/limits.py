@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from immunostat.base.errors import InputError
+from immunostat.study.plan import Plan
 from immunostat.study.study import Study
 
 
@@ -26,6 +27,8 @@ class Limits:
         States of the joined model.
     seconds
         Time that it may take.
+    megabytes
+        Memory of all courses.
     """
 
     patients: int
@@ -34,6 +37,7 @@ class Limits:
     days: float
     states: int
     seconds: float
+    megabytes: float = 512.0
 
     def check(self, study: Study) -> None:
         """Refuse a study that is too large.
@@ -50,9 +54,18 @@ class Limits:
         self._most("patients times arms", n * len(study.arms), self.courses)
         self._most("days", study.duration_day, self.days)
 
-    def check_states(self, n_states: int) -> None:
-        """Refuse a model that is too large."""
-        self._most("states of the joined model", n_states, self.states)
+    def check_plan(self, plan: Plan) -> None:
+        """Refuse a model that is too large, or courses that take too much memory.
+
+        Raises
+        ------
+        InputError
+            As for `check`.
+        """
+        self._most("states of the joined model", len(plan.assembly.system.states), self.states)
+        n = plan.study.population.n_patients * len(plan.arms)
+        size = 8 * n * len(plan.times) * len(plan.outputs) / 2**20
+        self._most("megabytes of courses", size, self.megabytes)
 
     def check_seconds(self, seconds: float) -> None:
         """Refuse to go on for longer."""
@@ -69,7 +82,7 @@ class Limits:
 
 
 #: While somebody moves a slider.
-EXPLORE = Limits(2000, 10_000, 5, 2000.0, 600, 120.0)
+EXPLORE = Limits(2000, 10_000, 5, 2000.0, 600, 120.0, 256.0)
 
 #: Twins of one patient.
 TWINS = Limits(2000, 14_000, 7, 2000.0, 600, 300.0)

@@ -165,4 +165,4 @@ def usual(index: Index, situation: str, most: int = 3) -> list[str]:
     seen: dict[str, str] = {}
     for own in acting:
         seen.setdefault(own.drug_class, own.labels[situation])
-    return list(seen.values())[:most] or [example(index, situation)]
+    return list(seen.values())[:most] or list(filter(None, [example(index, situation)]))

@@ -95,7 +95,7 @@ def application(bench: Workbench) -> Starlette:
         Route("/figures/{key}.{ending}", figure),
         Mount("/static", StaticFiles(directory=HERE / "static")),
         Mount(explore.PATH.rstrip("/"), _live(bench, explore.page, explore.show)),
-        Mount(patient.PATH.rstrip("/"), _live(bench, patient.page, patient.show)),
+        Mount(patient.PATH.rstrip("/"), _live(bench, patient.page, patient.show, patient.press)),
         Mount(balance.PATH.rstrip("/"), _live(bench, balance.page, balance.show)),
         Mount(trial.PATH.rstrip("/"), _live(bench, trial.page, trial.show, trial.press)),
     ]

@@ -17,7 +17,7 @@ from immunostat.study.exploration import Explored, Explorer, Kept
 from immunostat.study.study import Study
 
 #: Answers that are kept, so that going back costs nothing.
-MOST_ANSWERS = 12
+MOST_ANSWERS = 6
 
 
 class Workbench:
@@ -48,7 +48,8 @@ class Workbench:
         self.figures = FigureStore()
         self._explorer = Explorer(catalog)
         self._answers: Kept[Explored] = Kept(MOST_ANSWERS)
-        self._one_at_a_time = threading.Lock()
+        #: Held by what computes, so that two pages do not slow each other down.
+        self.alone = threading.Lock()
 
     @cached_property
     def index(self) -> Index:
@@ -77,12 +78,11 @@ class Workbench:
 
         def make() -> Explored:
             progress(0, 0, "waiting for another page")
-            with self._one_at_a_time:
+            with self.alone:
                 if key in self._answers:  # made while this one waited
                     return self._answers.get(key, make)
                 progress(0, 0, "joining the model")
-                plan = self._explorer.plan(study)
-                limits.check_states(len(plan.assembly.system.states))
+                limits.check_plan(self._explorer.plan(study))
                 return self._explorer.run(study, self.threads, progress)
 
         return self._answers.get(key, make)

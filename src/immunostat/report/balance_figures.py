@@ -11,8 +11,9 @@ from immunostat.study.result import Result
 
 _POINTS = "datum.value == 0 ? '0' : format(100 * datum.value, '+.3~g')"
 
-#: Outcomes with a color of their own in the value tree; the others are put together.
-MOST_OUTCOMES = 8
+
+#: Outcomes that are told apart; others are one.
+MOST_OUTCOMES, REST = 8, "all others"
 
 
 def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
@@ -30,7 +31,7 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
     x_domain, y_domain = _reach(data, "harm"), _reach(data, "benefit")
     x_scale = alt.Scale(domain=x_domain, nice=False)
     y_scale = alt.Scale(domain=y_domain, nice=False)
-    x = alt.X("harm:Q", scale=x_scale, axis=_sided("more harm →"))
+    x = alt.X("harm:Q", scale=x_scale, axis=_sided("more side effects →"))
     y = alt.Y("benefit:Q", scale=y_scale, axis=_sided("more benefit →"))
     base = alt.Chart(data)
     color = style.arm_color(result, legend=False)
@@ -62,7 +63,7 @@ def quadrant(result: Result, net: pd.DataFrame, reference: str) -> style.Figure:
         figure,
         "Benefit against harm",
         [
-            f"weighted patients in 100 more than under {reference}; lines: 95 % intervals",
+            f"weighted patients in 100, against {reference}; lines: 95 % intervals",
             "above the dashed line gains weigh more",
         ],
     )
@@ -132,17 +133,18 @@ def dose_balance(found: DoseBalance, unit: str = "") -> style.Figure:
 
 def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.Figure:
     """What each outcome adds to the net benefit of each arm, and the net with its interval."""
-    data = parts[parts["value"].abs() > 1e-9][["arm", "outcome", "kind", "value"]].copy()
-    reach = data.groupby("outcome", sort=False)["value"].agg(lambda own: own.abs().max())
-    shown = list(reach.sort_values(ascending=False, kind="stable").index[:MOST_OUTCOMES])
+    most: dict[str, float] = {}
+    for name, value in zip(parts["outcome"], parts["value"], strict=True):
+        most[str(name)] = max(most.get(str(name), 0.0), abs(float(value)))
+    shown = set(sorted(most, key=lambda name: -most[name])[:MOST_OUTCOMES])
+    data = parts[parts["value"].abs() > 1e-9][["arm", "outcome", "value"]].copy()
     data["outcome"] = [
-        words.label(str(name)) if name in shown else f"other {kind}s"
-        for name, kind in zip(data["outcome"], data["kind"], strict=True)
+        words.label(str(name)) if name in shown else REST for name in data["outcome"]
     ]
     data = data.groupby(["arm", "outcome"], sort=False)["value"].sum().reset_index()
-    names = [words.label(str(name)) for name in shown]
-    names += [name for name in dict.fromkeys(data["outcome"]) if name not in names]
-    palette = [*style.PALETTE[:MOST_OUTCOMES], "#98a2ad", "#5b6570"]
+    names = [words.label(str(name)) for name in most if name in shown]
+    names += [REST] if REST in set(data["outcome"]) else []
+    palette = [*style.PALETTE, "#98a2ad", "#3f6e52", "#a0522d", "#5f5f9e"]
     colors = [palette[i % len(palette)] for i in range(len(names))]
     arms = [arm for arm in result.arms if arm in set(net["arm"])]
     y = alt.Y(
@@ -162,7 +164,7 @@ def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.
             color=alt.Color(
                 "outcome:N",
                 scale=alt.Scale(domain=names, range=colors),
-                legend=alt.Legend(columns=4, symbolType="square"),
+                legend=alt.Legend(columns=3, symbolType="square"),
             ),
         ),
         alt.Chart(zero).mark_rule(color=style.INK).encode(x="zero:Q"),
@@ -174,6 +176,5 @@ def value_tree(result: Result, parts: pd.DataFrame, net: pd.DataFrame) -> style.
     return style.finish(
         figure,
         "What makes the net benefit",
-        "bars: each outcome times its weight, gains right and harms left; diamond: net, with its "
-        "95 % interval",
+        "bars: outcomes times weights, gains right, losses left; diamond: net, 95 % interval",
     )

@@ -30,9 +30,6 @@ SEVERE_GRADE = 3
 #: Draws of patients behind an interval.
 RESAMPLES = 500
 
-#: Statistics of endpoints in which more is worse.
-_WORSE = ("incidence",)
-
 
 @dataclass(frozen=True)
 class Weight:
@@ -71,11 +68,13 @@ class Outcome:
     name
         Of an endpoint or a side effect.
     kind
-        `BENEFIT` or `HARM`.
+        `BENEFIT` for a goal, `HARM` for an event of the disease or a side effect.
     column
         Of ``result.patients``.
     says
         What counts, in words.
+    is_endpoint
+        Whether it is an endpoint of the study rather than a side effect.
     is_value
         Whether it is a measured value, which counts only between a worst and a best one.
     """
@@ -84,6 +83,7 @@ class Outcome:
     kind: str
     column: str
     says: str
+    is_endpoint: bool = False
     is_value: bool = False
 
 
@@ -98,20 +98,19 @@ def outcomes(result: Result, with_values: bool = False) -> list[Outcome]:
     columns = set(map(str, result.rows("patients").columns))
     found = []
     kinds = result.endpoints.drop_duplicates("endpoint")[["endpoint", "statistic"]]
-    for name, statistic in kinds.itertuples(index=False):
-        column = next((own for own in (str(name), f"{name} at end") if own in columns), None)
-        if column is None:
-            continue
-        if "proportion" in str(statistic) or statistic in _WORSE:
-            kind = HARM if statistic in _WORSE else BENEFIT
-            found.append(Outcome(str(name), kind, column, "patients with it at the end"))
-        elif with_values:
-            found.append(Outcome(str(name), BENEFIT, column, "value at the end", True))
+    for name, statistic in kinds.astype(str).itertuples(index=False):
+        if "proportion" in statistic and name in columns:
+            found.append(Outcome(name, BENEFIT, name, "patients with it at the end", True))
+        elif f"{name} event" in columns:
+            found.append(Outcome(name, HARM, f"{name} event", "patients with the event", True))
+        elif f"{name} events" in columns:
+            found.append(Outcome(name, HARM, f"{name} events", "patients with an event", True))
+        elif with_values and f"{name} at end" in columns:
+            column = f"{name} at end"
+            found.append(Outcome(name, BENEFIT, column, "value at the end", True, True))
     for name in dict.fromkeys(result.side_effects["side_effect"].astype(str)):
-        if f"{name} expected" in columns:
-            # Of single doses the chance is not that of a Poisson number: older results lack it.
-            column = next(own for own in (f"{name} chance", f"{name} expected") if own in columns)
-            found.append(Outcome(name, HARM, column, "patients with at least one"))
+        if f"{name} chance" in columns:
+            found.append(Outcome(name, HARM, f"{name} chance", "chance of at least one"))
         elif f"{name} grade" in columns:
             says = f"patients with grade {SEVERE_GRADE} or more"
             found.append(Outcome(name, HARM, f"{name} grade", says))
@@ -132,7 +131,8 @@ def weighed(
     Parameters
     ----------
     weights
-        How much one patient more with an outcome counts, by its name; 0 where not given.
+        How much one patient more with an outcome counts, by its name; 0 where not given, and
+        negative for a goal that is better not reached.
     reference
         An arm.
     seed
@@ -140,11 +140,12 @@ def weighed(
 
     Returns
     -------
-    Parts: ``arm``, ``outcome``, ``kind``, ``weight``, ``share`` (of patients, or mean partial
-    value), ``difference``, ``value`` (weight times difference, negative for harm). Net: ``arm``,
-    ``benefit``, ``harm`` (positive), ``net`` with ``low`` and ``high`` (95 %), the intervals
-    ``benefit_low``, ``benefit_high``, ``harm_low``, ``harm_high``, and ``best`` (share of draws in
-    which no arm is better).
+    Parts: ``arm``, ``outcome``, ``kind`` (`BENEFIT` for endpoints, `HARM` for side effects),
+    ``weight``, ``share`` (of patients, or mean partial value), ``difference``, ``value`` (what it
+    adds to the net). Net: ``arm``, ``benefit`` (of all endpoints: goals reached, events spared),
+    ``harm`` (of all side effects, positive if there are more), ``net`` with ``low`` and ``high``
+    (95 %), the intervals ``benefit_low``, ``benefit_high``, ``harm_low``, ``harm_high``, and
+    ``best`` (share of draws in which no arm is better).
 
     Raises
     ------
@@ -156,14 +157,15 @@ def weighed(
     shares = own_values.shares
     base = shares[reference].mean(axis=0)
     parts, rows = [], []
-    is_gain = np.array([own.kind == BENEFIT for own in chosen], dtype=bool)
+    is_gain = np.array([own.is_endpoint for own in chosen], dtype=bool)
     sides = np.column_stack([scale, np.where(is_gain, scale, 0.0), np.where(is_gain, 0.0, -scale)])
     draws = _drawn([shares[arm] @ sides for arm in result.arms], seed)
     draws = draws - draws[:, [result.arms.index(reference)]]
     for i, arm in enumerate(result.arms):
         means = shares[arm].mean(axis=0)
         for own, weight, share, change in zip(chosen, scale, means, means - base, strict=True):
-            parts.append((arm, own.name, own.kind, abs(weight), share, change, weight * change))
+            kind = BENEFIT if own.is_endpoint else HARM
+            parts.append((arm, own.name, kind, abs(weight), share, change, weight * change))
         value = scale * (means - base)
         ends = np.quantile(draws[:, i], [0.025, 0.975], axis=0)
         sums = (value[is_gain].sum(), -value[~is_gain].sum(), value.sum())
@@ -248,8 +250,8 @@ def _shares(
             values = (values - weight.worst) / (weight.best - weight.worst)
             # How much of the harm there is, as with shares.
             values = 1.0 - values if own.kind == HARM else values
-        elif own.column.endswith(" expected"):
-            values = -np.expm1(-values)
+        elif own.column.endswith(" events"):
+            values = (values > 0).astype(np.float64)
         elif own.column.endswith(" grade"):
             values = (values >= SEVERE_GRADE).astype(np.float64)
         found[:, j] = np.nan_to_num(values)

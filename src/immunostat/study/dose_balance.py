@@ -10,7 +10,7 @@ import pandas as pd
 
 from immunostat.base.errors import InputError, UnknownNameError, near_matches
 from immunostat.model.system import FloatArray
-from immunostat.study.balance import BENEFIT, Weighing, resampled, values_of
+from immunostat.study.balance import Weighing, resampled, values_of
 from immunostat.study.result import Result
 from immunostat.trial.dose_ranging import fit_emax
 
@@ -110,7 +110,7 @@ def dose_balance(
     arms = sorted(given, key=lambda arm: given[arm])
     levels = np.array([given[arm] for arm in arms])
     found = values_of(result, weights)
-    is_gain = np.array([own.kind == BENEFIT for own in found.outcomes])
+    is_gain = np.array([own.is_endpoint for own in found.outcomes])
     sides = (np.where(is_gain, found.scale, 0.0), np.where(is_gain, 0.0, -found.scale))
     # Weighted benefit and harm of each patient. Each (patient, 2).
     values = [np.column_stack([found.shares[arm] @ side for side in sides]) for arm in arms]

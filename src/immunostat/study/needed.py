@@ -118,8 +118,8 @@ def _patients(difference: float) -> str:
 def _has(outcome: Outcome, rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Whether, or how probably, each patient has the outcome. Shape (patient,)."""
     values = rows[outcome.column].to_numpy(np.float64)
-    if outcome.column.endswith(" expected"):
-        values = -np.expm1(-values)
+    if outcome.column.endswith(" events"):
+        values = (values > 0).astype(np.float64)
     elif outcome.column.endswith(" grade"):
         values = (values >= SEVERE_GRADE).astype(np.float64)
     return np.asarray(np.nan_to_num(values))

@@ -116,7 +116,7 @@ def illustrative(result: Result) -> dict[str, Weight]:
     """
     known = outcomes(result)
     first = next((own for own in known if own.kind == BENEFIT), None)
-    harms = [own for own in known if own.kind != BENEFIT]
+    harms = [own for own in known if not own.is_endpoint]
     if first is None or not harms:
         return {}
     severities = result.run.get("severities") or {}

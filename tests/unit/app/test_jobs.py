@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import os
+import sys
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -11,20 +10,9 @@ from immunostat.app.jobs import MOST_WAITING, Job, Jobs, State, Work
 from immunostat.app.limits import TRIAL, Limits
 from immunostat.base.errors import InputError
 
+sys.path.append(str(Path(__file__).parent))
 
-def good(text: str, folder: str, own: str | None, threads: int | None, pipe: Connection) -> None:
-    for done in range(4):
-        pipe.send(("progress", (done, 4, "patients")))
-    pipe.send(("done", ""))
-
-
-def endless(text: str, folder: str, own: str | None, threads: int | None, pipe: Connection) -> None:
-    pipe.send(("progress", (1, 100, "patients")))
-    time.sleep(600)
-
-
-def crash(text: str, folder: str, own: str | None, threads: int | None, pipe: Connection) -> None:
-    os._exit(3)
+from works_of_jobs import crash, endless, good
 
 
 def jobs_of(work: Work, limits: Limits = TRIAL) -> Jobs:

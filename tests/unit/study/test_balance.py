@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from immunostat.base.errors import InputError
+from immunostat.report import balance_figures, style
 from immunostat.study.balance import BENEFIT, HARM, Weight, outcomes, reference_arm, weighed
 from immunostat.study.needed import needed
 from immunostat.study.result import TABLES, Result
@@ -24,6 +25,7 @@ def result(gain: float = 0.3, events: float = 0.1) -> Result:
                 "patient": number,
                 "status": "ok",
                 "goal": (number % 10 < 1 + 10 * own).astype(float),
+                "infection chance": np.full(N, -np.expm1(-harm)),
                 "infection expected": np.full(N, harm),
             }
         )
@@ -132,3 +134,13 @@ def with_score(found: Result) -> Result:
         ["drug", "score", "mean"],
     ]
     return replace(found, patients=patients, endpoints=endpoints)
+
+
+def test_the_figures_name_arms_outcomes_and_the_reference() -> None:
+    parts, net = weighed(result(), {"goal": 1.0, "infection": 2.0}, "control")
+    quadrant = style.svg(balance_figures.quadrant(result(), net, "control"))
+    tree = style.svg(balance_figures.value_tree(result(), parts, net))
+    assert "against control" in quadrant
+    assert "drug" in quadrant
+    assert "goal" in tree
+    assert "infection" in tree

@@ -24,7 +24,7 @@ PATH = "/balance/"
 #: Weights that a slider gives.
 HIGHEST_WEIGHT = 20
 
-#: Weights to begin with: one endpoint, and every harm as much as it.
+#: Weights to begin with: the first endpoint, and every side effect as much as it.
 FIRST_WEIGHT = 10
 
 
@@ -65,11 +65,12 @@ def read(bench: Workbench, query: str) -> BalanceState | None:
     reference = address.one("reference") or reference_arm(result)
     if reference not in result.arms:
         raise InputError(f"no arm '{reference}'", remedy=near_matches(reference, result.arms))
-    first = next((own.name for own in known if own.kind == BENEFIT), "")
+    first = next((own.name for own in known if own.is_endpoint), "")
     weights = {}
     for i, own in enumerate(known):
-        usual = FIRST_WEIGHT if own.kind != BENEFIT or own.name == first else 0
-        weights[own.name] = address.whole(f"w{i}", usual, 0, HIGHEST_WEIGHT)
+        usual = FIRST_WEIGHT if not own.is_endpoint or own.name == first else 0
+        lowest = -HIGHEST_WEIGHT if own.kind == BENEFIT else 0
+        weights[own.name] = address.whole(f"w{i}", usual, lowest, HIGHEST_WEIGHT)
     return BalanceState(name, result, reference, known, weights)
 
 
@@ -83,8 +84,26 @@ def page(bench: Workbench, query: str) -> str:
         error = found
     return frame.page(
         "balance.html", PATH, "Benefit and risk", is_live=True, state=state, error=error,
-        names=folders.names(bench), highest=HIGHEST_WEIGHT, benefit=BENEFIT,
+        names=folders.names(bench), highest=HIGHEST_WEIGHT, groups=_groups(state),
     )  # fmt: skip
+
+
+def _groups(state: BalanceState | None) -> list[tuple[str, int, list[tuple[int, Outcome]]]]:
+    """Headings, lowest weight, and outcomes with their number in the address."""
+    known = list(enumerate(state.outcomes)) if state else []
+    return [
+        (
+            "Goals (below 0 if better not reached)",
+            -HIGHEST_WEIGHT,
+            [(i, own) for i, own in known if own.kind == BENEFIT],
+        ),
+        (
+            "Events of the disease",
+            0,
+            [(i, o) for i, o in known if o.kind != BENEFIT and o.is_endpoint],
+        ),
+        ("Side effects", 0, [(i, own) for i, own in known if not own.is_endpoint]),
+    ]
 
 
 async def show(bench: Workbench, page: Page, query: str) -> None:

@@ -116,7 +116,7 @@ def is_wide(plate: Plate, drawn: Drawn) -> bool:
     start = drawn.html.find("max-width:")
     if start < 0:
         return False
-    return float(drawn.html[start + 10 :].split("px", 1)[0]) > 0.6 * WIDE
+    return float(drawn.html[start + 10 :].split("px", 1)[0]) > 0.72 * WIDE
 
 
 def _sentences(explored: Explored) -> list[tuple[str, str]]:

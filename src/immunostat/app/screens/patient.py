@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from immunostat.app import frame, patient_state, same_as
+from immunostat.app.explore_state import arm_names
 from immunostat.app.limits import TWINS
 from immunostat.app.live import Page, failed_patients_html
 from immunostat.app.patient_state import LETTERS, PatientState
@@ -18,12 +19,18 @@ from immunostat.report.plate import Plate
 from immunostat.report.style import PALETTE
 from immunostat.study.drivers import drivers
 from immunostat.study.result import Result
+from immunostat.study.risk import WITH as TREATED
+from immunostat.study.risk import WITHOUT as UNTREATED
+from immunostat.study.risk import Risk, risk_of
 from immunostat.study.study import make_study
 
 PATH = "/patient/"
 
 #: Harms that stand in the table of what if, and harms whose drivers are told.
 MOST_HARMS, MOST_DRIVEN = 4, 2
+
+#: Twins behind the drivers of risks, risks that are told, and the smallest of them, percent.
+RISK_TWINS, MOST_RISKS, LEAST_RISK = 250, 12, 0.05
 
 
 def page(bench: Workbench, query: str) -> str:
@@ -87,6 +94,64 @@ async def show(bench: Workbench, page: Page, query: str) -> None:
     await page.send("end", {})
     n = result.rows("patients", ["patient"])["patient"].nunique()
     await page.status(f"{n:,} virtual twins under each of {len(result.arms)} arms", state="done")
+
+
+async def press(bench: Workbench, page: Page, name: str, query: str) -> None:
+    """The button: what moves the risk of each side effect, by what would be without it."""
+    state = patient_state.read(query, bench.index)
+    data = state.study(bench.catalog.situation(state.situation).visits)
+    study = make_study(data, bench.catalog)
+    TWINS.check(study)
+    weeks = study.duration_day / 7
+    arms = arm_names([own for own in state.candidates if own])
+    shown = []
+    for arm, lines in arms.items():
+        tell = page.progress(TWINS)
+
+        def risks(lines: list[str] = lines, tell: Any = tell) -> Risk:
+            with bench.alone:
+                return risk_of(
+                    bench.catalog,
+                    state.situation,
+                    lines,
+                    study.population.person,
+                    state.population,
+                    weeks,
+                    min(state.twins, RISK_TWINS),
+                    state.seed,
+                    bench.threads,
+                    tell,
+                )
+
+        shown.append((arm, _risk_rows(await page.do(risks))))
+    await page.part("risk", frame.part("patient_risk.html", shown=shown, weeks=weeks))
+    await page.status("What moves the risks is shown below.", state="done")
+
+
+def _risk_rows(found: Risk) -> list[tuple[str, str, str, str]]:
+    """Side effect, risk without and with treatment, and what moves it, the largest change first."""
+    table = found.table.pivot(index=["side_effect", "title"], columns="arm", values="risk")
+    table["change"] = (table[TREATED] - table[UNTREATED]).abs()
+    rows = []
+    for row in table.reset_index().sort_values("change", ascending=False).to_dict("records"):
+        name, title = row["side_effect"], row["title"]
+        if max(row[TREATED], row[UNTREATED]) < LEAST_RISK:
+            continue
+        own = found.drivers[found.drivers["side_effect"] == name]
+        said = "; ".join(
+            f"{words.label(str(one['driver']))} ×{words.ratio(float(one['factor']))} "
+            f"(without: {words.percent(one['without'] / 100)}, {one['what_if']})"
+            for one in own.to_dict("records")
+        )
+        rows.append(
+            (
+                str(title),
+                words.percent(row[UNTREATED] / 100),
+                words.percent(row[TREATED] / 100),
+                said or "nothing by more than 5 %",
+            )
+        )
+    return rows[:MOST_RISKS]
 
 
 async def _simulated(
