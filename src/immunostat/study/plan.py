@@ -163,7 +163,9 @@ def prepare(
     assembly = assembly or assemble(catalog, situation, drugs)
     cards = [catalog.side_effect(name) for name in study.side_effects]
     taken = study.drugs
-    taken += tuple(catalog.drug(n) for n in sorted(in_start) if n not in {d.name for d in taken})
+    named, known = {drug.name for drug in taken}, set(catalog.drugs())
+    # A background may be no drug of the catalog, such as ribavirin: then no side effect follows it.
+    taken += tuple(catalog.drug(n) for n in sorted((in_start & known) - named))
     around = Surroundings(
         situation.name,
         frozenset(population.covariates),
