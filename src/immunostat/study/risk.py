@@ -19,7 +19,7 @@ from immunostat.catalog.cards import FactCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import PopulationCard, PopulationCovariateCard
 from immunostat.model.system import FloatArray
-from immunostat.outcomes.drivers import BackgroundTable
+from immunostat.outcomes.drivers import BackgroundTable, DriverForm
 from immunostat.outcomes.hazards import Hazard
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.harm import Harm
@@ -265,7 +265,8 @@ def _counterfactuals(plan: Plan, people: Simulation, harm: Harm) -> Iterator[tup
         if is_flag:
             yield driver.covariate, "without it", _with(harm, covariates=rest)
         else:
-            words = f"{driver.reference:g}, the reference"
+            is_table = driver.form is DriverForm.TABLE
+            words = "a value without effect" if is_table else f"{driver.reference:g}, the reference"
             yield driver.covariate, words, _with(harm, covariates=rest)
     for i, state in enumerate(hazard.states):
         states = hazard.states[:i] + hazard.states[i + 1 :]
