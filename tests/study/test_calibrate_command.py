@@ -131,7 +131,9 @@ def test_predictions_are_those_of_validate(cards):
     rows = table[table["week"] == 24].to_dict("records")
     there = {(row["trial"], row["arm"], row["endpoint"]): row["predicted"] for row in rows}
     # The tolerance of the solver is wider here: a patient may cross a limit of a response.
-    for key, value in said.items():
+    mine = {key: value for key, value in said.items() if key[0] in ("DE019", "OPTION")}
+    assert len(mine) == 9
+    for key, value in mine.items():
         assert value == pytest.approx(there[key], abs=100 / 30 + 1e-9)
 
 
@@ -190,7 +192,8 @@ def test_the_command_writes_a_report_and_a_card_of_ones_own(cards, tmp_path):
     fitted = {row["name"]: row["fitted"] for row in data["numbers"]}
 
     patch = invoke(*base, "--apply").stdout
-    assert "-    value: 0.3181" in patch
+    packaged = packaged_catalog().situation(ARTHRITIS).parameters["driver_tnf"].value
+    assert f"-    value: {packaged:g}" in patch
     invoke(*base, "--apply", "--to", mine)
     card = Catalog(data_folder(), mine).situation(ARTHRITIS)
     assert card.parameters["driver_tnf"].value == pytest.approx(fitted["tnf"], rel=1e-3)
