@@ -340,9 +340,12 @@ def _ratios(simulation: Simulation, arm: str) -> dict[str, FloatArray]:
     found = {}
     for name, function in plan.core.functions.items():
         treated, without = (
+            # Row by row in memory: the order of a sum must not depend on the number of patients.
             np.asarray(
                 np.trapezoid(
-                    simulation.values(which, function.output)[:, late], plan.times[late], axis=1
+                    np.ascontiguousarray(simulation.values(which, function.output)[:, late]),
+                    plan.times[late],
+                    axis=1,
                 )
             )
             for which in (arm, plan.reference)
