@@ -159,13 +159,20 @@ def _parse(unit: str) -> Quantity[Any] | str:
 @lru_cache(maxsize=1024)
 def _factor(unit: str, inside: str, molar_mass: float | None) -> float | str:
     """Number of `inside` units in one `unit`, or what keeps it from being converted."""
+    from pint.errors import OffsetUnitCalculusError
+
     quantity, wanted = _parse(unit), _parse(inside)
     if isinstance(quantity, str):
         return quantity
     if isinstance(wanted, str):
         return wanted
+    if unit == inside:  # also scales with a zero of their own, such as degC, which have no factor
+        return 1.0
     units = registry()
-    ratio = quantity / wanted
+    try:
+        ratio = quantity / wanted
+    except OffsetUnitCalculusError:
+        return f"'{unit}' has a zero of its own and is not converted to '{inside}'"
     if not ratio.dimensionless and inside == "g/mol" and quantity.check("[mass]"):
         ratio = ratio * units.Quantity(1, "avogadro_constant")  # kDa of one molecule
     if not ratio.dimensionless:
