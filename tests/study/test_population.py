@@ -218,7 +218,8 @@ def test_correlations_of_parameters_are_recovered_and_others_stay(recruitment) -
     logs = [np.log(after[f"disease_{name}"]) for name in pair[0]]
     # Three standard errors of a correlation.
     assert np.corrcoef(*logs)[0, 1] == pytest.approx(-0.5, abs=3 / np.sqrt(20_000))
-    assert logs[1].std() == pytest.approx(np.sqrt(2.092), rel=0.03)
+    spread = recruitment.situation.parameters["driver_il6"].spread
+    assert logs[1].std() == pytest.approx(np.sqrt(spread.lognormal_variance), rel=0.03)
     for name, values in before.items():
         if name != "disease_driver_il6":
             np.testing.assert_array_equal(after[name], values)
