@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from immunostat.app import frame
@@ -125,7 +125,7 @@ async def show(bench: Workbench, page: Page, query: str) -> None:
               "What each outcome adds to the net benefit of each arm under these weights."),
     )  # fmt: skip
     for plate in plates:
-        drawn = await page.do(lambda plate=plate: bench.figures.draw(plate))  # type: ignore[misc]
+        drawn = await page.do(partial(bench.figures.draw, plate))
         await page.figure("balance", drawn, is_wide(plate, drawn))
     rows = [
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from immunostat.app import explore_state, frame, same_as
@@ -80,7 +81,7 @@ async def show(bench: Workbench, page: Page, query: str) -> None:
         plate = await page.do(lambda: next(chosen, None))
         if plate is None:
             break
-        drawn = await page.do(lambda plate=plate: bench.figures.draw(plate))  # type: ignore[misc]
+        drawn = await page.do(partial(bench.figures.draw, plate))
         group = "inside" if plate.name == "profile" else _GROUP[plate.section]
         await page.figure(group, drawn, is_wide(plate, drawn))
     await page.send("end", {})

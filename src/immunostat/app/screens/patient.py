@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from immunostat.app import frame, patient_state, same_as
@@ -74,7 +75,7 @@ async def show(bench: Workbench, page: Page, query: str) -> None:
     await page.same_as(same_as.of_study(data, "twins"))
     await page.part("failure", "")
     for plate in _plates(result):
-        drawn = await page.do(lambda plate=plate: bench.figures.draw(plate))  # type: ignore[misc]
+        drawn = await page.do(partial(bench.figures.draw, plate))
         await page.figure(plate.section, drawn, is_wide(plate, drawn))
     await page.status("looking for what it depends on …", busy=True)
     efficacy, harm = _cells(tables.efficacy(result)), _cells(tables.harm(result))
