@@ -30,7 +30,7 @@ def disease():
 
 
 #: Without immune killing, clones are alone with each other.
-ALONE = {"immune_loss_rate": 0.0, "resistant_by_lines": 0.0}
+ALONE = {"immune_loss_rate": 0.0, "prior_lines": 0.0, "growth_by_lines": 0.0}
 
 
 def course(system, *names: str, days=DAYS, **values: float) -> list[np.ndarray]:
@@ -52,19 +52,23 @@ def test_untreated_growth_is_logistic(disease) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
-def test_clones_at_entry_add_up_to_the_m_protein_and_multiply_like_independent_traits(
-    disease,
-) -> None:
-    names = ("sensitive", "resistant", "escaping", "doubly_resistant", "m_protein")
+def test_resistance_to_two_targets_leaves_what_four_independent_clones_would_leave(disease) -> None:
+    # Sensitive, resistant, escaping and both, each with its own equation: what they leave together
+    # is the product that the equations hold. Far from the largest burden, without protection.
+    free = {"burden_maximal": 1e9, "protection_by_marrow": 0.0, "protection_by_regulatory_T": 0.0}
+    found, *_ = course(
+        disease, "burden", m_protein_entry=30.0, growth_rate=0.01, cereblon_bound=0.5,
+        kill_by_cereblon=0.08, resistant_odds=0.25, resistant_left=0.1, cd38_bound=1.0,
+        kill_by_cd38=0.03, antibody_odds=1 / 9, escaping_left=0.2, **free, **ALONE,
+    )  # fmt: skip
     clones = [
-        own[0]
-        for own in course(
-            disease, *names, m_protein_entry=30.0, resistant_odds=0.25, escaping_odds=1 / 9, **ALONE
-        )
+        (0.8 * 0.9, 0.01 - 0.04 - 0.03),
+        (0.2 * 0.9, 0.01 - 0.004 - 0.03),
+        (0.8 * 0.1, 0.01 - 0.04 - 0.006),
+        (0.2 * 0.1, 0.01 - 0.004 - 0.006),
     ]
-    assert sum(clones[:4]) == pytest.approx(30.0)
-    assert clones[:4] == pytest.approx([30 * 0.8 * 0.9, 30 * 0.2 * 0.9, 30 * 0.8 * 0.1, 30 * 0.02])
-    assert clones[4] == pytest.approx(30.0)
+    wanted = 30.0 * sum(share * np.exp(rate * DAYS) for share, rate in clones)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 def test_under_a_drug_the_myeloma_falls_and_comes_back_as_the_sum_of_two_exponentials(
@@ -74,8 +78,7 @@ def test_under_a_drug_the_myeloma_falls_and_comes_back_as_the_sum_of_two_exponen
     # far from the largest burden.
     found, *_ = course(
         disease, "burden", m_protein_entry=1.0, growth_rate=0.01, cereblon_bound=0.5,
-        kill_by_cereblon=0.08, resistant_odds=0.02, resistant_left=0.1, escaping_odds=1e-9,
-        burden_maximal=1e9, growth_by_lines=0.0, **ALONE,
+        kill_by_cereblon=0.08, resistant_odds=0.02, resistant_left=0.1, burden_maximal=1e9, **ALONE,
     )  # fmt: skip
     share = 0.02 / 1.02
     wanted = (1 - share) * np.exp((0.01 - 0.04) * DAYS) + share * np.exp((0.01 - 0.004) * DAYS)
@@ -133,8 +136,8 @@ def test_immune_killing_is_that_of_gallaher_at_his_start_values(disease) -> None
     ("worse", "values"),
     [
         ("resistant_odds", (0.001, 0.1)),
-        ("prior_lines", (1.0, 6.0)),
-        ("refractory", (0.0, 1.0)),
+        ("cereblon_exposed", (0.0, 1.0)),
+        ("cereblon_refractory", (0.0, 1.0)),
         ("resistant_left", (0.5, 0.05)),
     ],
 )
@@ -146,6 +149,23 @@ def test_more_resistance_means_a_shallower_response(disease, worse, values) -> N
         for value in values
     ]
     assert left[0] < left[1]
+
+
+def test_who_is_refractory_to_one_class_answers_to_another_as_before(disease) -> None:
+    drug = {"proteasome_bound": 0.6, "kill_by_proteasome": 0.1}
+    other = course(disease, "m_protein", cereblon_refractory=1.0, **drug)[0]
+    naive = course(disease, "m_protein", **drug)[0]
+    own = course(disease, "m_protein", proteasome_refractory=1.0, **drug)[0]
+    np.testing.assert_array_equal(other, naive)
+    assert own[-1] > 2 * naive[-1]
+
+
+def test_an_exposed_typical_patient_has_the_odds_of_the_card(disease) -> None:
+    found = course(
+        disease, "cereblon_odds", cereblon_exposed=1.0, resistant_odds=0.02,
+        resistant_by_exposure=1.5,
+    )[0]  # fmt: skip
+    assert found[0] == pytest.approx(0.02 * np.exp(1.5))
 
 
 def test_marrow_and_antigen_follow_the_burden(disease) -> None:
