@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from immunostat.base.errors import ModelError, Place, near_matches, shown_path
@@ -17,6 +18,9 @@ from immunostat.model.system import OdeSystem
 
 #: Largest model file that is read, bytes: beyond it something is wrong with the path.
 LARGEST_FILE = 20_000_000
+
+#: Joined systems that are kept, so that studies that share a model join it once.
+MOST_KEPT = 32
 
 _lock = threading.Lock()
 _LINE = re.compile(r"line (\d+)(?: ?, column \d+)?:?\s*(.*)", re.DOTALL)
@@ -70,6 +74,32 @@ def flatten(fragments: Sequence[Fragment], main: str) -> str:
             return str(sbml)
         finally:
             antimony.clearPreviousLoads()
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def joined_system(fragments: tuple[Fragment, ...], main: str, name: str) -> tuple[str, OdeSystem]:
+    """Join fragments into a system of equations; the same question gets the same answer at once.
+
+    Parameters
+    ----------
+    fragments, main
+        As in `flatten`.
+    name
+        Of the system.
+
+    Returns
+    -------
+    Flat SBML, and the system, which nobody may change.
+
+    Raises
+    ------
+    ModelError
+        As `flatten` and `system_from_sbml` do.
+    """
+    sbml = flatten(fragments, main)
+    system = system_from_sbml(sbml, name)
+    system.defaults.setflags(write=False)
+    return sbml, system
 
 
 def main_module(text: str, place_file: str) -> str:
