@@ -114,7 +114,7 @@ def _key(system: OdeSystem, outputs: tuple[str, ...], method: Method, width: int
         repr([(n, _exact_text(e)) for n, e in system.derived_parameters]),
         repr([_exact_text(e) for e in system.initial]),
         repr([(n, _exact_text(e)) for n, e in system.assignments]),
-        repr([_exact_text(e) for e in system.rates]),
+        repr([_exact_text(e) for e in system.rates]), repr(sorted(system.passed_on.items())),
     ]  # fmt: skip
     return shelf.key_of(*parts)
 

@@ -9,7 +9,7 @@ danger, infected cells). A drug has no way to a state of the disease.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from immunostat.base.errors import InputError, near_matches, shown_path
@@ -19,6 +19,7 @@ from immunostat.catalog.fragments import FOLDER, joined_module
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import CoreCard, ModelParameterCard, SituationCard
 from immunostat.model.antimony import Fragment, joined_system
+from immunostat.model.passing import passed_on
 from immunostat.model.system import OdeSystem
 from immunostat.study.untreated import Untreated, check_untreated, needs_joined, untreated_of
 from immunostat.therapy.drug import Drug, Pk, TargetAction
@@ -213,6 +214,17 @@ def kinetics_lines(drug: Drug) -> list[str]:
     return [f"  var {signals};", f"  {drug.prefix}: {drug.pk.model}({signals});"]
 
 
+def with_depots(system: OdeSystem, drugs: Sequence[Drug]) -> OdeSystem:
+    """The system, told which amounts of a drug only go into another, as from a depot."""
+    pairs: dict[str, str] = {}
+    for drug in drugs:
+        if drug.pk is not None:
+            amounts = [name for name in system.states if name.startswith(f"{drug.prefix}_")]
+            seen = [f"{drug.prefix}_{signal}" for signal in drug.pk.signals]
+            pairs |= passed_on(system, amounts, seen)
+    return replace(system, passed_on=pairs)
+
+
 #: What a parameter is called whose value is only the start of what it is in time.
 TYPICAL = "typical"
 
@@ -297,6 +309,7 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
     without = (*immune, Fragment(untreated_text(core, situation), "joined model"))
 
     sbml, system = joined_system(whole, "study", situation.name)
+    system = with_depots(system, drugs)
     _, core_system = joined_system(without, "untreated", f"{situation.name}-untreated")
     joined = None
     if needs_joined(situation):

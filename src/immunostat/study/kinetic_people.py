@@ -18,7 +18,7 @@ from immunostat.model.antimony import Fragment, joined_system
 from immunostat.model.system import FloatArray, OdeSystem
 from immunostat.outcomes import noncompartmental as nca
 from immunostat.population.sample import sample_covariates
-from immunostat.study.assemble import kinetics_lines, kinetics_text
+from immunostat.study.assemble import kinetics_lines, kinetics_text, with_depots
 from immunostat.study.cohort import (
     columns_of,
     draw_bioavailability,
@@ -57,7 +57,8 @@ def kinetic_system(catalog: Catalog, drug: Drug) -> OdeSystem:
     kinetics_of(drug)
     lines = ["model alone()", *kinetics_lines(drug), "end", ""]
     fragments = (*kinetics_text(catalog, [drug]), Fragment("\n".join(lines), "drug alone"))
-    return joined_system(fragments, "alone", f"{drug.name}-kinetics")[1]
+    system = joined_system(fragments, "alone", f"{drug.name}-kinetics")[1]
+    return with_depots(system, [drug])
 
 
 def lowest_share(drug: Drug) -> float:
