@@ -20,18 +20,13 @@ from immunostat.base.units import convert
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
 from immunostat.outcomes import statistics
+from immunostat.study.harm_pairs import conclusion, pairs, records
 from immunostat.study.plan import prepare
 from immunostat.study.published_arms import why_inert
 from immunostat.study.result import Result
 from immunostat.study.run import run
 from immunostat.study.study import make_study
 from immunostat.therapy.grammar import parse_regimen
-
-#: Ratio of predicted to published that counts as right, either way.
-FACTOR = 1.5
-
-#: Share of held-back pairs that must be right.
-GOAL = 0.8
 
 #: Side effects that the goal is about, and the least grade of a graded one.
 JUDGED = {
@@ -164,36 +159,6 @@ def validate_harm(
     return HarmValidation(table, left_out, n_patients, seed, n_failed)
 
 
-def pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Each pair of drug and side effect: its numbers, ratio, and whether it is within the factor.
-
-    Returns
-    -------
-    Columns ``side_effect, drug, situation, role, judged, numbers, ratio, is_right``.
-    """
-    known = table[np.isfinite(table["ratio"]) & (table["ratio"] > 0)]
-    rows = []
-    keys = ["side_effect", "drug", "situation", "role", "judged"]
-    for key, own in known.groupby(keys, sort=True):
-        ratio = float(np.exp(np.log(own["ratio"]).mean()))
-        is_right = bool(1 / FACTOR <= ratio <= FACTOR)
-        rows.append({**dict(zip(keys, key, strict=True)), "numbers": len(own), "ratio": ratio})
-        rows[-1]["is_right"] = is_right
-    return pd.DataFrame(rows, columns=[*keys, "numbers", "ratio", "is_right"])
-
-
-def conclusion(table: pd.DataFrame) -> str:
-    """One line: how many judged pairs are within the factor, and whether the goal is reached."""
-    own = pairs(table)
-    own = own[own["judged"].astype(bool)]
-    wanted = f"goal: {GOAL:.0%} of held-back pairs within a factor of {FACTOR:g}"
-    if own.empty:
-        return f"{wanted}; nothing could be judged"
-    right, n = int(own["is_right"].sum()), len(own)
-    verdict = "reached" if right >= GOAL * n else "missed"
-    return f"{wanted}; {right} of {n} ({right / n:.0%}): {verdict}"
-
-
 def as_data(found: HarmValidation) -> dict[str, Any]:
     """Everything as plain data for JSON; what is not there is None."""
     return {
@@ -205,12 +170,6 @@ def as_data(found: HarmValidation) -> dict[str, Any]:
         "results": records(found.table),
         "not_simulated": records(found.skipped),
     }
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a table with None for what is missing."""
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def _checks(catalog: Catalog) -> Iterator[tuple[SideEffectCard, SideEffectCheckCard]]:
