@@ -121,12 +121,12 @@ def _needed(change: float, low: float, high: float) -> str:
     if change == 0 or not math.isfinite(change):
         return "no difference"
     word = "more" if change > 0 else "less"
-    ends = sorted((abs(low), abs(high)))
+    found = f"one {word} in {number(1 / abs(change), 2)}"
     if low * high <= 0:
-        return f"one {word} in {number(1 / abs(change))}, or none"
-    return (
-        f"one {word} in {number(1 / abs(change))} ({number(1 / ends[1])} to {number(1 / ends[0])})"
-    )
+        return f"{found}, or none"
+    ends = sorted(number(1 / abs(end), 2) for end in (low, high))
+    few, many = sorted((1 / abs(low), 1 / abs(high)))
+    return found if ends[0] == ends[1] else f"{found} ({number(few, 2)} to {number(many, 2)})"
 
 
 def _text(name: str) -> str:
