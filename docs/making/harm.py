@@ -19,22 +19,21 @@ from making.trial_run import ROOT
 HERE = Path(__file__).parent
 IMAGES = ROOT / "docs" / "images"
 
-#: More patients change the second digit of a rate no more.
-MOST = 400
+#: Patients of each situation: enough for rates to two digits, and for grades that few reach.
+SIZES = {"rheumatoid-arthritis": 300, "multiple-sclerosis": 100, "multiple-myeloma": 150}
 
 
 def pages(patients: int) -> dict[str, str]:
     """The page by name; its picture is written on the way."""
-    catalog = packaged_catalog()
-    found = validate_harm(catalog, min(patients, MOST))
+    found = together([_simulated(name, min(patients, size)) for name, size in SIZES.items()])
     IMAGES.mkdir(parents=True, exist_ok=True)
     style.save(harm_forest(found), IMAGES / "validation-harm-forest.svg")
     parts = [
         "# Side effects: predicted beside published",
         "Every published rate or share of the side-effect cards that can be simulated, beside "
-        f"what is predicted for it in {found.n_patients} virtual patients of the situation. Events "
-        "count by the expected number, without the chance of drawing; grades of counts by what "
-        "visits observe.",
+        "what is predicted for it in virtual patients of the situation "
+        f"({_sizes(patients)}). Events count by the expected number, without the chance of "
+        "drawing; grades of counts by what visits observe.",
         f"**{conclusion(found.table)}.**",
         "![Published and predicted side effects](../images/validation-harm-forest.svg)",
         "## Held-back pairs that count towards the goal",
@@ -52,6 +51,25 @@ def pages(patients: int) -> dict[str, str]:
         _sources(found),
     ]
     return {"science/validation-harm.md": page(*parts)}
+
+
+def _simulated(situation: str, patients: int) -> HarmValidation:
+    return validate_harm(packaged_catalog(), patients, situations=[situation])
+
+
+def _sizes(patients: int) -> str:
+    return ", ".join(f"{min(patients, size)} in {name}" for name, size in SIZES.items())
+
+
+def together(parts: list[HarmValidation]) -> HarmValidation:
+    """The validations of several situations as one."""
+    return HarmValidation(
+        pd.concat([part.table for part in parts], ignore_index=True),
+        pd.concat([part.skipped for part in parts], ignore_index=True),
+        max(part.n_patients for part in parts),
+        parts[0].seed,
+        sum(part.n_failed for part in parts),
+    )
 
 
 def _judged(found: HarmValidation) -> str:
