@@ -18,6 +18,7 @@ from immunostat.study.harm import (
     is_meant,
     warnings_of,
 )
+from immunostat.study.study import Study, make_study
 
 CATALOG = packaged_catalog()
 CARDS = [CATALOG.side_effect(name) for name in CATALOG.side_effects()]
@@ -213,3 +214,24 @@ def test_an_antiviral_drug_prevents_while_it_is_in_use(name: str, drug: str, fac
         for doses in ({drug: course}, {})
     )
     assert with_it == pytest.approx(factor * without)
+
+
+def study_with(rule: str, side_effects: list[str]) -> Study:
+    """One arm of tocilizumab with a rule."""
+    body = {
+        "situation": "rheumatoid-arthritis",
+        "population": {"name": "methotrexate-inadequate-response", "patients": 5},
+        "arms": {"a": ["tocilizumab 8 mg/kg intravenous over 1 hour every 4 weeks"]},
+        "duration": "12 weeks",
+        "endpoints": ["ACR20"],
+        "side_effects": side_effects,
+        "rules": [{"when": rule, "do": "stop treatment"}],
+    }
+    return make_study(body, CATALOG)
+
+
+def test_a_rule_may_read_that_an_event_stops_the_drug_by_its_card() -> None:
+    study = study_with("stopping is yes", ["serious-infection"])
+    assert set(study.rules[0].when.names) == {"stopping"}
+    with pytest.raises(InputError, match="stopping"):
+        study_with("stopping is yes", ["neutropenia"])
