@@ -78,7 +78,8 @@ def pages(patients: int) -> dict[str, str]:
     )
     sizes = ", ".join(f"`studies/{name}.yaml`" for name in results)
     made = (
-        f"Made by `python docs/make.py --only prevention` from {sizes}, each with its own seed; "
+        f"Made by `python docs/make.py --only prevention` from {sizes}, each with its own seed, "
+        f"with at most {patients} patients in each arm; "
         "`immunostat run FILE` and `immunostat balance RESULT --reference ARM` give the same."
     )
     text = page(_text("introduction"), table(columns, rows), made, _text("limits"))
@@ -120,13 +121,16 @@ def _needed(change: float, low: float, high: float) -> str:
     """Patients for one more or one less with an outcome; the interval is of its absolute value."""
     if change == 0 or not math.isfinite(change):
         return "no difference"
-    word = "more" if change > 0 else "less"
-    found = f"one {word} in {number(1 / abs(change), 2)}"
+    found = f"one {'more' if change > 0 else 'less'} in {_whole(1 / abs(change))}"
     if low * high <= 0:
         return f"{found}, or none"
-    ends = sorted(number(1 / abs(end), 2) for end in (low, high))
-    few, many = sorted((1 / abs(low), 1 / abs(high)))
-    return found if ends[0] == ends[1] else f"{found} ({number(few, 2)} to {number(many, 2)})"
+    few, many = (_whole(end) for end in sorted((1 / abs(low), 1 / abs(high))))
+    return found if few == many else f"{found} ({few} to {many})"
+
+
+def _whole(value: float) -> str:
+    """Two significant digits, and no exponent."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _text(name: str) -> str:
