@@ -190,6 +190,8 @@ MEANINGS = {
     "steps": "value at baseline from which a least worsening holds, to that worsening",
     "confirm_weeks": "how long a worsening must last",
     "EndpointCard.statistic": "mean or median of a number, or of a time to an event",
+    "EndpointCard.better": "of a yes-or-no endpoint: `higher` where it is better to have it, "
+    "`lower` where it is not; of a share with an event `lower` if not said",
     "error": "standard deviation of the logarithm between visits",
     "error_of": "component whose error is shared",
     "factor": "what the output is multiplied with",
