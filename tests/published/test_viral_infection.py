@@ -193,7 +193,7 @@ def test_the_first_phase_falls_to_what_interferon_does_not_block(hepatitis, bloc
 
 
 def doses_of_interferon_alfa(million_units: float, days) -> list[tuple[float, str, float]]:
-    """Binding after subcutaneous doses, in steps of an hour, with the kinetics of the drug's card."""
+    """Binding after subcutaneous doses, in steps of an hour, with the kinetics of the card."""
     card = packaged_catalog().drug("interferon-alfa-2b")
     own = {name: parameter.value for name, parameter in card.pk.parameters.items()}  # per day, L
     absorption, loss = own["absorption_rate"], own["clearance"] / own["central_volume"]
