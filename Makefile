@@ -18,8 +18,9 @@ demo: $(READY)  ## a real study, from patients to report
 app: $(READY)  ## the laboratory in a browser
 	$(BIN)/immunostat app
 
+# Neighbours stay together on a core, so that what a module prepares is prepared once.
 test: $(READY)  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 style: $(READY)  ## style, types, layers
 	$(BIN)/ruff check .
@@ -28,7 +29,7 @@ style: $(READY)  ## style, types, layers
 	$(BIN)/lint-imports
 
 check: style  ## style, types, layers, and the quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow"
 
 bench: $(READY)  ## time at equal error, beside other simulators
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"

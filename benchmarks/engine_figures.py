@@ -16,6 +16,7 @@ from numba import njit
 
 from benchmarks.contest import Task
 from benchmarks.networks import network, network_problem
+from immunostat.base import shelf
 from immunostat.engine import kernel as kernels
 from immunostat.engine.driver import _call
 from immunostat.engine.kernel import Kernel, call, make_kernel, new_block
@@ -143,15 +144,15 @@ def _threads(task: Task, is_quick: bool) -> Figures:
 @contextmanager
 def _empty_cache() -> Iterator[None]:
     """A fresh kernel cache on disk for a while."""
-    before = os.environ.get(kernels.CACHE_VARIABLE)
+    before = os.environ.get(shelf.VARIABLE)
     with tempfile.TemporaryDirectory() as folder:
-        os.environ[kernels.CACHE_VARIABLE] = folder
+        os.environ[shelf.VARIABLE] = folder
         try:
             yield
         finally:
-            os.environ.pop(kernels.CACHE_VARIABLE)
+            os.environ.pop(shelf.VARIABLE)
             if before is not None:
-                os.environ[kernels.CACHE_VARIABLE] = before
+                os.environ[shelf.VARIABLE] = before
 
 
 def _kernel_seconds(system: OdeSystem, outputs: tuple[str, ...]) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
     python docs/make.py                      everything (a minute)
     python docs/make.py --only reference     only what needs no simulation
+    python docs/make.py --only prevention    only what prevention saves
+    python docs/make.py --only harm          only published side effects beside predicted ones
     python docs/make.py --only published     only the page of published models (seconds)
     python docs/make.py --patients 500       fewer patients, for a look
 
@@ -18,11 +20,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+CHOICES = ("reference", "science", "validation", "published", "prevention", "harm")
+
 
 def main() -> None:
     """Write the pages."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", choices=("reference", "science", "validation", "published"))
+    parser.add_argument("--only", choices=CHOICES)
     parser.add_argument("--patients", type=int, default=2000, help="patients in each arm")
     options = parser.parse_args()
     if options.only in (None, "published"):
@@ -39,6 +43,16 @@ def main() -> None:
         from making import science
 
         for name, text in science.pages(options.patients).items():
+            write(HERE / name, text)
+    if options.only in (None, "prevention"):
+        from making import prevention
+
+        for name, text in prevention.pages(options.patients).items():
+            write(HERE / name, text)
+    if options.only in (None, "harm"):
+        from making import harm
+
+        for name, text in harm.pages(options.patients).items():
             write(HERE / name, text)
     if options.only in (None, "validation"):
         from making import validation

@@ -14,7 +14,7 @@ from immunostat.report import figures
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.network_figure import network_svg
 from immunostat.study.goals import GOALS
-from immunostat.study.network import network_of
+from immunostat.study.network import around_situation, network_of
 from immunostat.study.result import Result
 from immunostat.study.run import run
 from immunostat.study.study import read_study
@@ -43,9 +43,13 @@ def pages(patients: int) -> dict[str, str]:
 
 
 def draw_network(name: str, picture: str = "") -> None:
-    """Picture of the network of a situation, as its model has it, in `picture` or its own name."""
+    """Picture of the network of a situation, as its model has it, in its own name.
+
+    Where a `picture` is named, it is that of the whole: the core, which is the same everywhere.
+    """
     catalog = packaged_catalog()
-    svg = network_svg(network_of(catalog, catalog.situation(name)))
+    network = network_of(catalog, catalog.situation(name))
+    svg = network_svg(network) if picture else network_svg(around_situation(network), None, True)
     (IMAGES / f"{picture or name}.svg").write_text(svg, encoding="utf-8", newline="\n")
 
 
@@ -60,9 +64,11 @@ def _page(name: str, patients: int) -> str:
         "the numbers.",
         f"![Network: {card.title}](../images/{name}.svg)",
         "Arrows are read from the equations: one stands where the rate of a state depends on "
-        "another, with its sign in an untreated patient. The core alone: "
-        "[Immune core](immune-core.md). The same picture, with any drug: "
-        f"`immunostat show {name} --network -o network.svg`.",
+        "another, with its sign in an untreated patient. Shown is what this situation reads of the "
+        "core and drives in it; what goes on inside the core stands in "
+        "[Immune core](immune-core.md). The same picture: "
+        f"`immunostat show {name} --network --around -o network.svg`; without `--around`, and for "
+        "a study file, with core and drugs.",
         "## Equations",
         _ports(card),
         cards.equations(card.fragment),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -49,7 +50,7 @@ def _page(situation: str, patients: int) -> str:
         "`by chance` is the mean absolute error that a perfect model would have, because trials "
         "and virtual trials are samples of patients. `inside` counts predictions within the "
         "published 95 % interval.",
-        _errors(rows),
+        _errors(rows, {goal.name: goal.digits for goal in found.goals}),
         "## Every arm",
         f"![Forest plot](../images/validation-{situation}-forest.svg)",
         "## Every value",
@@ -104,20 +105,21 @@ def _between(row: dict, side: str, digits: int) -> str:
     return text if math.isnan(low) else f"{text} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _errors(rows: pd.DataFrame) -> str:
+def _errors(rows: pd.DataFrame, digits_of: Mapping[str, int]) -> str:
     lines = []
     for row in rows[rows["values"] > 0].to_dict("records"):
+        digits = digits_of[row["goal"]]
         inside = NONE if math.isnan(row["inside"]) else f"{100 * row['inside']:.0f} %"
-        chance = NONE if math.isnan(row["by_chance"]) else f"{row['by_chance']:.1f}"
+        chance = NONE if math.isnan(row["by_chance"]) else f"{row['by_chance']:.{digits}f}"
         lines.append(
             (
                 row["goal"],
                 f"{row['by']}: {row['group']}" if row["by"] != "all" else row["group"],
                 row["values"],
-                f"{row['mean_absolute_error']:.1f}",
+                f"{row['mean_absolute_error']:.{digits}f}",
                 chance,
-                f"{row['mean_error']:+.1f}",
-                f"{row['worst']:+.1f}",
+                f"{row['mean_error']:+.{digits}f}",
+                f"{row['worst']:+.{digits}f}",
                 inside,
             )
         )

@@ -11,7 +11,14 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.cli.app import app
 from immunostat.model.influence import readers, reads
 from immunostat.report.network_figure import drawn_network, network_svg
-from immunostat.study.network import Edge, Network, Node, merged, network_of
+from immunostat.study.network import (
+    Edge,
+    Network,
+    Node,
+    around_situation,
+    merged,
+    network_of,
+)
 
 CATALOG = packaged_catalog()
 RA = "rheumatoid-arthritis"
@@ -68,6 +75,20 @@ def test_parts_of_one_cell_are_one_box_whose_arrows_have_a_sign_where_all_agree(
     assert merged(Network("x", nodes, edges)).edges == (Edge("X", "y", 1),)
     other = (*edges, Edge(names[1], "core_y", -1))
     assert merged(Network("x", nodes, other)).edges == (Edge("X", "y", 0),)
+
+
+def test_around_a_situation_stands_what_it_reads_and_drives_and_no_more() -> None:
+    whole = network_of(CATALOG, CATALOG.situation("multiple-myeloma"))
+    part = around_situation(whole)
+    signs = {(edge.source, edge.target): edge.sign for edge in part.edges}
+    assert signs["core_proteasome_bound", "disease_sensitive"] == -1
+    titles = {node.name: node.title for node in part.nodes}
+    assert titles["core_proteasome_bound"] == "proteasome"
+    outside = ("disease_", "marrow_crowding", "foreign_antigen")
+    assert all(any(end.startswith(outside) for end in pair) for pair in signs)
+    assert {(e.source, e.target) for e in whole.edges if e.target.startswith("disease_")} <= set(
+        signs
+    )
 
 
 def test_the_picture_holds_every_node(network) -> None:

@@ -21,7 +21,7 @@ from immunostat.app import explore_state, frame
 from immunostat.app.frame import HERE
 from immunostat.app.guard import Guard
 from immunostat.app.limits import EXPLORE
-from immunostat.app.live import Page
+from immunostat.app.live import Page, Stopped
 from immunostat.app.screens import balance, explore, library, patient, results, trial
 from immunostat.app.workbench import Workbench
 from immunostat.base.errors import ImmunostatError, InputError, UnknownNameError
@@ -158,10 +158,15 @@ def warm(bench: Workbench) -> threading.Thread:
 
         bench.index.drugs  # noqa: B018
         vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, allowed_base_urls=[])
-        with contextlib.suppress(ImmunostatError):
+        with contextlib.suppress(ImmunostatError, Stopped):
             state = explore_state.read("", bench.index)
             study, _ = explore.study_of(bench, state)
-            bench.explored(state.query, study, EXPLORE, lambda *_: None)
+
+            def tell(*_: object) -> None:
+                if bench.asked != state.query:  # somebody came by another address
+                    raise Stopped
+
+            bench.explored(state.query, study, EXPLORE, tell)
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
@@ -190,6 +195,7 @@ def serve(bench: Workbench, port: int, ready: Callable[[str], None] | None = Non
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", port))
+    listening.listen()  # a browser that comes before the server is ready waits, and is not refused
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
     warm(bench)
     settings = uvicorn.Config(

@@ -50,6 +50,8 @@ class Workbench:
         self._answers: Kept[Explored] = Kept(MOST_ANSWERS)
         #: Held by what computes, so that two pages do not slow each other down.
         self.alone = threading.Lock()
+        #: Key of the small study that was asked for last.
+        self.asked = ""
 
     @cached_property
     def index(self) -> Index:
@@ -85,4 +87,5 @@ class Workbench:
                 limits.check_plan(self._explorer.plan(study))
                 return self._explorer.run(study, self.threads, progress)
 
+        self.asked = key
         return self._answers.get(key, make)

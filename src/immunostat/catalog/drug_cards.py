@@ -174,7 +174,8 @@ class DrugCard(Card):
     modality: Literal[
         "antibody", "fusion protein", "small molecule", "cytokine", "peptide", "cell", "vaccine"
     ]
-    direction: Literal["suppressant", "stimulant", "both"]
+    #: On immunity; `neither` for drugs that are given against an infection or a side effect.
+    direction: Literal["suppressant", "stimulant", "both", "neither"]
     indications: tuple[Text, ...] = ()
     note: str = ""
     molar_mass: FactCard

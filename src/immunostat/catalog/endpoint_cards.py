@@ -72,7 +72,16 @@ class EndpointCard(Card):
     steps: dict[KeyNumber, Annotated[Number, Field(gt=0)]] = Field(default_factory=dict)
     confirm_weeks: Annotated[Number, Field(gt=0)] | None = None
     statistic: Literal["mean", "median"] | None = None
+    #: Of a yes-or-no endpoint: whether it is better to have it (higher) or not (lower).
+    better: Literal["higher", "lower"] | None = None
     source: Name | None = None
+
+    @property
+    def is_avoided(self) -> bool:
+        """Whether it is better not to have it; so are events unless the card says otherwise."""
+        if self.better is None:
+            return self.kind == "event_share"
+        return self.better == "lower"
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

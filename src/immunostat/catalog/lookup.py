@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from immunostat.catalog.published_cards import PublishedModelCard
     from immunostat.catalog.side_effect_cards import SideEffectCard
+    from immunostat.catalog.weight_cards import WeightsCard
     from immunostat.therapy.drug import Drug
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ KINDS = (
     Kind("side_effects", "side_effect_cards", "SideEffectCard", "side effect"),
     Kind("published", "published_cards", "PublishedModelCard", "published model"),
     Kind("calibrations", "calibration_cards", "CalibrationCard", "calibration"),
+    Kind("weights", "weight_cards", "WeightsCard", "set of weights"),
 )
 _KIND = {kind.folder: kind for kind in KINDS}
 
@@ -223,6 +225,10 @@ class Catalog:
     def calibration(self, name: str) -> CalibrationCard:
         """How numbers of a situation are fitted."""
         return cast("CalibrationCard", self.card("calibrations", name))
+
+    def weights(self, name: str) -> WeightsCard:
+        """Weights of benefit and harm."""
+        return cast("WeightsCard", self.card("weights", name))
 
     def fragments(self) -> Mapping[str, FragmentCard]:
         """Kinetic fragments by name."""

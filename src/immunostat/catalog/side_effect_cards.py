@@ -163,8 +163,29 @@ class SideEffectCheckCard(FactCard):
     duration: MeasureCard | None = None
     #: Drugs given besides, each with its regimen.
     also: tuple[Text, ...] = ()
+    #: What ended the treatment, and with it the follow-up, such as 'progression is yes'.
+    until: str = ""
+    #: Other side effects that the source counts as the same thing.
+    counted_with: tuple[Name, ...] = ()
+    #: Observed time behind a rate, which gives its exact interval.
+    patient_years: Positive | None = None
     #: Why the number cannot be compared with.
     not_compared: str = ""
+
+    @model_validator(mode="after")
+    def _fits_its_unit(self) -> Self:
+        if self.unit == "%" and self.patient_years is not None:
+            raise ValueError("'patient_years' belong to a rate, not to a share")
+        if self.unit != "%" and self.until:
+            raise ValueError("'until' belongs to a share of patients, not to a rate")
+        return self
+
+
+class CountedCard(FactKeys):
+    """When a trial takes the counts that a card grades."""
+
+    #: Weeks after the start, ascending.
+    weeks: Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class GradeCard(Card):
@@ -218,6 +239,9 @@ class SideEffectCard(Card):
     recovery: str = ""
     output: Name | None = None
     grades: dict[int, GradeCard] = Field(default_factory=dict)
+    #: By situation, when counts are taken, where published grades are compared with; else every
+    #: 4 weeks.
+    counted: dict[Name, CountedCard] = Field(default_factory=dict)
     #: What the bounds of the grades are multiples of.
     relative_to: Literal["", "baseline"] = ""
     severity: SeverityCard | None = None
@@ -241,6 +265,8 @@ class SideEffectCard(Card):
             raise ValueError("kind 'graded-count' needs the keys 'output' and 'grades'")
         if self.kind == "warning" and not self.warnings:
             raise ValueError("kind 'warning' needs the key 'warnings'")
+        if self.counted and self.kind != "graded-count":
+            raise ValueError("'counted' is for kind 'graded-count'")
         if len({grade.below is None for grade in self.grades.values()}) > 1:
             raise ValueError("grades: either all lie 'below' or all lie 'above'")
         return self

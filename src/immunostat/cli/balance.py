@@ -130,12 +130,12 @@ def _print(
     doses: DoseBalance | None,
 ) -> None:
     """Net benefit of each arm, what each arm adds to side effects, and the best dose."""
-    from immunostat.study.weights import ILLUSTRATIVE
+    from immunostat.study.weights import illustrative_words
 
     said = ", ".join(f"{name} {one.weight:g}" for name, one in own.items() if one.weight)
     heading(f"Weights: {said}")
     if not is_own:
-        heading(ILLUSTRATIVE)
+        heading(illustrative_words())
     heading("")
     lines = [
         (

@@ -50,10 +50,11 @@ def _workers() -> str:
 def _engine() -> list[tuple[str, str]]:
     """Processor, vectors and cache, asked of the engine; says so where it cannot be loaded."""
     try:
-        from immunostat.engine.kernel import cache_folder, native_width
+        from immunostat.base import shelf
+        from immunostat.engine.kernel import native_width
     except ImportError as error:
         return [("engine", f"cannot be loaded: {error}")]
-    folder = cache_folder()
+    folder = shelf.folder()
     kept = "off"
     if folder is not None:
         files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []

@@ -35,7 +35,7 @@ def drugs(
     ] = None,
     target: Annotated[str | None, typer.Option(help="Only those that act on a target.")] = None,
     direction: Annotated[
-        str | None, typer.Option(help="Only suppressant, stimulant or both.")
+        str | None, typer.Option(help="Only suppressant, stimulant, both or neither.")
     ] = None,
     indication: Annotated[
         str | None, typer.Option(help="Only for a disease; a part of its name is enough.")
@@ -81,7 +81,7 @@ def _chosen(
             )
         cards = [card for card in cards if known[target.lower()] in card.targets]
     if direction is not None:
-        allowed = ("suppressant", "stimulant", "both")
+        allowed = ("suppressant", "stimulant", "both", "neither")
         if direction not in allowed:
             raise InputError(
                 f"there is no direction '{direction}'", remedy=f"allowed: {', '.join(allowed)}"

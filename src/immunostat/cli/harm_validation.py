@@ -51,7 +51,8 @@ def validate_harms(
 ) -> None:
     from immunostat.catalog.lookup import Catalog
     from immunostat.cli.progress import progress_bar
-    from immunostat.study.harm_validation import as_data, records, validate_harm
+    from immunostat.study.harm_pairs import records
+    from immunostat.study.harm_validation import as_data, validate_harm
 
     if output is not None and output.suffix.lower() not in ("", ".csv"):
         raise InputError(
@@ -80,7 +81,7 @@ def validate_harms(
 
 def _print(found: HarmValidation) -> None:
     """Tables for people: every number, each pair that is judged, what is left out, the goal."""
-    from immunostat.study.harm_validation import FACTOR, conclusion, pairs, records
+    from immunostat.study.harm_pairs import FACTOR, conclusion, pairs, records
 
     columns = ("side effect", "drug", "in", "n", "published", "predicted", "ratio", "role")
     for name, own in found.table.groupby("situation", sort=True):
@@ -142,7 +143,8 @@ def _write(found: HarmValidation, output: Path) -> None:
     """Tables, the figure and all numbers in a folder, or the table in a file."""
     from immunostat.report import style
     from immunostat.report.harm_validation_figure import harm_forest
-    from immunostat.study.harm_validation import as_data, pairs
+    from immunostat.study.harm_pairs import pairs
+    from immunostat.study.harm_validation import as_data
 
     if output.suffix:
         output.parent.mkdir(parents=True, exist_ok=True)

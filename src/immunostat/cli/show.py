@@ -85,6 +85,10 @@ def show(
         bool,
         typer.Option(help="What acts on what, by the equations; also of a situation."),
     ] = False,
+    around: Annotated[
+        bool,
+        typer.Option(help="With --network: only what the disease reads of the core and drives."),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="With --network: picture, .svg or .png."),
@@ -99,7 +103,7 @@ def show(
     if output is not None and not network:
         raise InputError("-o is for the picture of the network", Place("-o"), "add --network")
     if network and str(study) in catalog.situations() and not study.exists():
-        _network(catalog, str(study), None, output, how)
+        _network(catalog, str(study), None, around, output, how)
         return
     plan = read_study(study, catalog, settings or [])
     if doses:
@@ -110,7 +114,7 @@ def show(
     if equations:
         _equations(plan, catalog)
     if network:
-        _network(catalog, plan.situation, plan, output, how)
+        _network(catalog, plan.situation, plan, around, output, how)
     if not (doses or sources or equations or network):
         if how is Format.JSON:
             print_json(plan.resolved())
@@ -170,11 +174,16 @@ def _source_rows(plan: Study, catalog: Catalog) -> list[tuple[str, str]]:
 
 
 def _network(
-    catalog: Catalog, situation: str, plan: Study | None, output: Path | None, how: Format
+    catalog: Catalog,
+    situation: str,
+    plan: Study | None,
+    around: bool,
+    output: Path | None,
+    how: Format,
 ) -> None:
     """The network of a study's model, or of a situation with every hook of the core."""
     from immunostat.report.network_figure import write_network
-    from immunostat.study.network import network_of
+    from immunostat.study.network import around_situation, network_of
     from immunostat.study.plan import drugs_in_start
 
     drugs = None
@@ -182,6 +191,8 @@ def _network(
         in_start = drugs_in_start(plan, catalog.population(plan.population.name))
         drugs = [drug for drug in plan.drugs if drug.name not in in_start]
     found = network_of(catalog, catalog.situation(situation), drugs)
+    if around:
+        found = around_situation(found)
     effects = {1: "raises", -1: "lowers", 0: "unclear"}
     rows = [
         (edge.source, effects[edge.sign] if edge.acts else "nothing here", edge.target)
@@ -189,7 +200,7 @@ def _network(
     ]
     print_table(("source", "effect", "target"), rows, how)
     if output is not None:
-        write_network(found, output)
+        write_network(found, output, has_targets=around)
         message(f"written to {shown_path(output)}")
 
 

@@ -113,12 +113,11 @@ class ExplicitText(KernelText):
         taken = f.load(layout.TAKEN)
         sums = [f.number(0.0)] * min(4, n)
         for i in range(n):
-            old, new = f.load(layout.state + i), f.load(layout.new_state + i)
+            new = f.load(layout.new_state + i)
             error = f.number(0.0)
             for j, weight in enumerate(method.error):
                 error = f.fma(f.load(layout.stages + j * n + i), f.number(weight), error)
-            size = f.maximum(f.intrinsic("fabs", old), f.intrinsic("fabs", new))
-            scale = reciprocal(f, f.fma(size, relative, absolute), 2)
+            scale = reciprocal(f, f.fma(self._size(f, i), relative, absolute), 2)
             ratio = f.mul(f.mul(error, taken), scale)
             ratio = f.fma(new, f.number(0.0), ratio)  # a state that is not finite must count
             sums[i % len(sums)] = f.fma(ratio, ratio, sums[i % len(sums)])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-import os
 import sys
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -18,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from immunostat.base import shelf
 from immunostat.base.errors import ModelError
 from immunostat.engine.layout import Layout
 from immunostat.engine.methods.rosenbrock import RODAS5P
@@ -31,8 +30,8 @@ KERNELS_KEPT = 64
 #: Kernels kept on disk, some 0.1 MB each; the oldest are removed.
 FILES_KEPT = 512
 
-#: Set to a folder to keep compiled kernels there, or to "off" to keep none.
-CACHE_VARIABLE = "IMMUNOSTAT_KERNEL_CACHE"
+#: Ending of their files.
+KIND = "kernel"
 
 _lock = threading.Lock()
 _kernels: OrderedDict[str, Kernel] = OrderedDict()
@@ -115,9 +114,9 @@ def _key(system: OdeSystem, outputs: tuple[str, ...], method: Method, width: int
         repr([(n, _exact_text(e)) for n, e in system.derived_parameters]),
         repr([_exact_text(e) for e in system.initial]),
         repr([(n, _exact_text(e)) for n, e in system.assignments]),
-        repr([_exact_text(e) for e in system.rates]),
+        repr([_exact_text(e) for e in system.rates]), repr(sorted(system.passed_on.items())),
     ]  # fmt: skip
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+    return shelf.key_of(*parts)
 
 
 def _exact_text(expression: Any) -> str:
@@ -133,53 +132,18 @@ def _exact_text(expression: Any) -> str:
     return f"{expression} {' '.join(numbers)}"
 
 
-def cache_folder() -> Path | None:
-    """Folder of compiled kernels, or None where none can be kept."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen == "off":
-        return None
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    elif sys.platform == "darwin":
-        base = str(Path("~/Library/Caches").expanduser())
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(base) / "immunostat" / "kernels" if base else None
-
-
 def _read_cache(key: str) -> tuple[list[int], bytes] | None:
     """Sizes of the layout and machine code; None if there is none or it is damaged."""
-    folder = cache_folder()
-    if folder is None:
+    kept = shelf.read(key, KIND)
+    if kept is None:
         return None
-    try:
-        head, _, code = (folder / f"{key}.kernel").read_bytes().partition(b"\n")
-        facts = json.loads(head)
-        if facts["sha256"] != hashlib.sha256(code).hexdigest():
-            return None
-        return [int(size) for size in facts["sizes"]], code
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    head, _, code = kept.partition(b"\n")
+    return [int(size) for size in json.loads(head)], code
 
 
 def _write_cache(key: str, sizes: list[int], code: bytes) -> None:
-    """Keep machine code; written aside and renamed, so that readers see all or nothing."""
-    folder = cache_folder()
-    if folder is None:
-        return
-    head = json.dumps({"sizes": sizes, "sha256": hashlib.sha256(code).hexdigest()}).encode()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(head + b"\n" + code)
-        os.replace(file.name, folder / f"{key}.kernel")
-        by_age = sorted(folder.glob("*.kernel"), key=lambda own: own.stat().st_mtime)
-        for old in by_age[:-FILES_KEPT]:
-            old.unlink(missing_ok=True)
-    except OSError:
-        return  # a cache that cannot be written costs time, not results
+    """Keep machine code and the sizes of its layout."""
+    shelf.write(key, KIND, json.dumps(sizes).encode() + b"\n" + code, FILES_KEPT)
 
 
 def _target_machine(level: int) -> Any:

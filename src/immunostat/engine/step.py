@@ -300,13 +300,12 @@ class KernelText:
         absolute, relative = f.load(layout.ABSOLUTE), f.load(layout.RELATIVE)
         sums = [f.number(0.0)] * min(4, n)
         last = layout.stages + (method.n_stages - 1) * n
+        with f.rows_loop(n) as at:
+            new = f.add(f.load(at(layout.trial)), f.load(at(last)))
+            f.store(new, at(layout.new_state))
         for i in range(n):
-            k = f.load(last + i)
-            new = f.add(f.load(layout.trial + i), k)
-            f.store(new, layout.new_state + i)
-            size = f.maximum(
-                f.intrinsic("fabs", f.load(layout.state + i)), f.intrinsic("fabs", new)
-            )
+            k, new = f.load(last + i), f.load(layout.new_state + i)
+            size = self._size(f, i)
             # an error estimate needs no more than the 1e-5 of two rounds
             ratio = f.mul(k, reciprocal(f, f.fma(size, relative, absolute), 2))
             ratio = f.fma(new, f.number(0.0), ratio)  # a state that is not finite must count
@@ -317,6 +316,22 @@ class KernelText:
         error = f.mul(total, f.number(1.0 / n))
         f.store(error, layout.ERROR)
         self._control(f, error)
+
+    def _size(self, f: Function, i: int) -> str:
+        """Larger magnitude of a state before and after the step, or of what takes it up."""
+        layout, states = self.layout, self.system.states
+        rows = [i]
+        if states[i] in self.system.passed_on:
+            rows.append(states.index(self.system.passed_on[states[i]]))
+        sizes = [
+            f.intrinsic("fabs", f.load(start + row))
+            for row in rows
+            for start in (layout.state, layout.new_state)
+        ]
+        size = sizes[0]
+        for other in sizes[1:]:
+            size = f.maximum(size, other)
+        return size
 
     def _control(self, f: Function, error: str) -> None:
         layout = self.layout

@@ -9,14 +9,22 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from immunostat.base import shelf
 from immunostat.base.errors import ModelError, Place, near_matches, shown_path
 from immunostat.model.sbml import system_from_sbml
 from immunostat.model.system import OdeSystem
 
 #: Largest model file that is read, bytes: beyond it something is wrong with the path.
 LARGEST_FILE = 20_000_000
+
+#: Joined systems that are kept, so that studies that share a model join it once.
+MOST_KEPT = 32
+
+#: Ending of flat models in the cache on disk, some 0.3 MB each, and how many stay there.
+KIND, FILES_KEPT = "sbml", 256
 
 _lock = threading.Lock()
 _LINE = re.compile(r"line (\d+)(?: ?, column \d+)?:?\s*(.*)", re.DOTALL)
@@ -70,6 +78,45 @@ def flatten(fragments: Sequence[Fragment], main: str) -> str:
             return str(sbml)
         finally:
             antimony.clearPreviousLoads()
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def joined_system(fragments: tuple[Fragment, ...], main: str, name: str) -> tuple[str, OdeSystem]:
+    """Join fragments into a system of equations; the same question gets the same answer at once.
+
+    Parameters
+    ----------
+    fragments, main
+        As in `flatten`.
+    name
+        Of the system.
+
+    Returns
+    -------
+    Flat SBML, and the system, which nobody may change.
+
+    Raises
+    ------
+    ModelError
+        As `flatten` and `system_from_sbml` do.
+    """
+    sbml = _kept_or_flattened(fragments, main)
+    system = system_from_sbml(sbml, name)
+    system.defaults.setflags(write=False)
+    return sbml, system
+
+
+def _kept_or_flattened(fragments: tuple[Fragment, ...], main: str) -> str:
+    """Flat SBML from the cache on disk, as joining sixty states takes half a second."""
+    from importlib.metadata import version
+
+    key = shelf.key_of(version("antimony"), main, *(fragment.text for fragment in fragments))
+    kept = shelf.read(key, KIND)
+    if kept is not None:
+        return kept.decode()
+    sbml = flatten(fragments, main)
+    shelf.write(key, KIND, sbml.encode(), FILES_KEPT)
+    return sbml
 
 
 def main_module(text: str, place_file: str) -> str:

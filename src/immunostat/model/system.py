@@ -105,6 +105,9 @@ class OdeSystem:
         initial assignments use time. Delays ask for them.
     notes
         What a person should know about how the file was read, a sentence each.
+    passed_on
+        State that takes up what leaves another one, in the same unit; see `model.passing`. Solvers
+        judge the error of a state in a step beside the larger of the two.
     """
 
     name: str
@@ -120,6 +123,7 @@ class OdeSystem:
     delays: tuple[Delay, ...] = ()
     before: tuple[tuple[str, Expr], ...] = ()
     notes: tuple[str, ...] = ()
+    passed_on: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_plain(self) -> bool:

@@ -10,7 +10,8 @@ import pandas as pd
 
 from immunostat.report import style, words
 from immunostat.report.validation_figures import USES
-from immunostat.study.harm_validation import FACTOR, HarmValidation
+from immunostat.study.harm_pairs import FACTOR
+from immunostat.study.harm_validation import HarmValidation
 
 _PUBLISHED = "published"
 

@@ -79,7 +79,8 @@ def network_svg(
     shown = drawn_network(network, has_targets)
     columns = _columns(shown)
     places = _places(columns)
-    width = 2 * MARGIN + len(columns) * WIDTH + (len(columns) - 1) * GAP
+    # Arrows within the last column bow out beside it.
+    width = 2 * MARGIN + len(columns) * (WIDTH + GAP)
     rows = max((len(nodes) for _, nodes in columns), default=1)
     height = TOP + rows * ROW + 56
     title = f"What acts on what: {network.title}"
@@ -117,15 +118,20 @@ def drawn_network(network: Network, has_targets: bool = False) -> Network:
     return merged(network.contracted()).contracted()
 
 
-def write_network(network: Network, path: Path | str) -> Path:
+def write_network(network: Network, path: Path | str, has_targets: bool = False) -> Path:
     """Write the picture of a network as SVG or PNG, by the ending of the path.
+
+    Parameters
+    ----------
+    has_targets
+        As in `network_svg`.
 
     Raises
     ------
     InputError
         The path ends in something else.
     """
-    path, drawn = Path(path), network_svg(network)
+    path, drawn = Path(path), network_svg(network, None, has_targets)
     match path.suffix.lower():
         case ".svg":
             path.write_text(drawn, encoding="utf-8", newline="\n")

@@ -12,7 +12,7 @@ from immunostat.report.shape import EVENT_STATISTICS, is_large, shape_of
 from immunostat.study.balance import reference_arm, weighed
 from immunostat.study.dose_balance import best_words, dose_balance, doses_of
 from immunostat.study.result import Result
-from immunostat.study.weights import ILLUSTRATIVE, illustrative
+from immunostat.study.weights import illustrative, illustrative_words
 
 __all__ = ["Plate", "along_the_chain", "chosen", "courses_left", "file_name"]
 
@@ -73,7 +73,7 @@ def _weighed(result: Result) -> Iterator[Plate]:
         return
     reference = reference_arm(result)
     parts, net = weighed(result, own, reference)
-    note = f"{ILLUSTRATIVE} Other weights: immunostat balance."
+    note = f"{illustrative_words()} Other weights: immunostat balance."
     yield Plate(
         "answer",
         "quadrant",

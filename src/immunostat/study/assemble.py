@@ -9,7 +9,7 @@ danger, infected cells). A drug has no way to a state of the disease.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from immunostat.base.errors import InputError, near_matches, shown_path
@@ -18,8 +18,8 @@ from immunostat.catalog.cards import TargetCard
 from immunostat.catalog.fragments import FOLDER, joined_module
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import CoreCard, ModelParameterCard, SituationCard
-from immunostat.model.antimony import Fragment, flatten
-from immunostat.model.sbml import system_from_sbml
+from immunostat.model.antimony import Fragment, joined_system
+from immunostat.model.passing import passed_on
 from immunostat.model.system import OdeSystem
 from immunostat.study.untreated import Untreated, check_untreated, needs_joined, untreated_of
 from immunostat.therapy.drug import Drug, Pk, TargetAction
@@ -143,13 +143,8 @@ def binding_term(hook: Hook) -> str:
     return ratio
 
 
-def joining_text(
-    core: CoreCard,
-    situation: SituationCard,
-    targets: Mapping[str, TargetCard],
-    drugs: Sequence[Drug],
-) -> str:
-    """Antimony of the main module `study`, and of what it is without drugs.
+def untreated_text(core: CoreCard, situation: SituationCard) -> str:
+    """Antimony of a study's model without drugs.
 
     These are `untreated`, the core alone; and, where the untreated patient is found in core and
     situation together, `entry`.
@@ -158,8 +153,18 @@ def joining_text(
     lines = ["model untreated()", f"  var {ports};", *(f"  {port} = 0;" for port in core.ports)]
     lines += [f"  {CORE}: {core.module}({ports});", "end", ""]
     if needs_joined(situation):
-        lines += ["model entry()", *_joining_lines(core, situation, targets, (), ()), "end", ""]
-    lines += ["model study()"]
+        lines += ["model entry()", *_joining_lines(core, situation, {}, (), ()), "end", ""]
+    return "\n".join(lines)
+
+
+def joining_text(
+    core: CoreCard,
+    situation: SituationCard,
+    targets: Mapping[str, TargetCard],
+    drugs: Sequence[Drug],
+) -> str:
+    """Antimony of the main module `study`, after that of what it is without drugs."""
+    lines = [untreated_text(core, situation), "model study()"]
     lines += _joining_lines(core, situation, targets, drugs, hooks_of(drugs, targets))
     return "\n".join([*lines, "end", ""])
 
@@ -207,6 +212,17 @@ def kinetics_lines(drug: Drug) -> list[str]:
         return []
     signals = ", ".join(f"{drug.prefix}_{signal}" for signal in drug.pk.signals)
     return [f"  var {signals};", f"  {drug.prefix}: {drug.pk.model}({signals});"]
+
+
+def with_depots(system: OdeSystem, drugs: Sequence[Drug]) -> OdeSystem:
+    """The system, told which amounts of a drug only go into another, as from a depot."""
+    pairs: dict[str, str] = {}
+    for drug in drugs:
+        if drug.pk is not None:
+            amounts = [name for name in system.states if name.startswith(f"{drug.prefix}_")]
+            seen = [f"{drug.prefix}_{signal}" for signal in drug.pk.signals]
+            pairs |= passed_on(system, amounts, seen)
+    return replace(system, passed_on=pairs)
 
 
 #: What a parameter is called whose value is only the start of what it is in time.
@@ -287,16 +303,17 @@ def assemble(catalog: Catalog, situation: SituationCard, drugs: Sequence[Drug]) 
             raise InputError(f"'{port}' is no port of core '{core.name}'", place, remedy)
     paths = [core.fragment, situation.fragment]
     main = joining_text(core, situation, targets, drugs)
-    fragments = [Fragment(text, shown_path(file)) for text, file in map(catalog.text, paths)]
-    fragments += kinetics_text(catalog, drugs)
-    fragments.append(Fragment(main, "joined model"))
+    immune = [Fragment(text, shown_path(file)) for text, file in map(catalog.text, paths)]
+    whole = (*immune, *kinetics_text(catalog, drugs), Fragment(main, "joined model"))
+    # Without the drugs, so that studies of a situation share it whatever they give.
+    without = (*immune, Fragment(untreated_text(core, situation), "joined model"))
 
-    sbml = flatten(fragments, "study")
-    system = system_from_sbml(sbml, situation.name)
-    core_system = system_from_sbml(flatten(fragments, "untreated"), f"{situation.name}-untreated")
+    sbml, system = joined_system(whole, "study", situation.name)
+    system = with_depots(system, drugs)
+    _, core_system = joined_system(without, "untreated", f"{situation.name}-untreated")
     joined = None
     if needs_joined(situation):
-        joined = system_from_sbml(flatten(fragments, "entry"), f"{situation.name}-entry")
+        _, joined = joined_system(without, "entry", f"{situation.name}-entry")
     untreated = untreated_of(situation, core_system, joined)
     check_untreated(catalog, situation, untreated, system)
 

@@ -86,6 +86,23 @@ class Outcome:
     is_endpoint: bool = False
     is_value: bool = False
 
+    def had(self, rows: pd.DataFrame) -> FloatArray:
+        """Whether, or how probably, each patient has it; of a value, the value. Shape (patient,).
+
+        Parameters
+        ----------
+        rows
+            Of ``result.patients``.
+        """
+        values = rows[self.column].to_numpy(np.float64)
+        if self.column.endswith(" events"):
+            values = (values > 0).astype(np.float64)
+        elif self.column.endswith(" grade"):
+            values = (values >= SEVERE_GRADE).astype(np.float64)
+        elif self.column.endswith(" day"):
+            values = (~np.isnan(values)).astype(np.float64)
+        return values
+
 
 def outcomes(result: Result, with_values: bool = False) -> list[Outcome]:
     """Every yes-or-no endpoint and every side effect of a result.
@@ -98,13 +115,17 @@ def outcomes(result: Result, with_values: bool = False) -> list[Outcome]:
     columns = set(map(str, result.rows("patients").columns))
     found = []
     kinds = result.endpoints.drop_duplicates("endpoint")[["endpoint", "statistic"]]
+    avoided = set(result.run.get("avoided", ()))
     for name, statistic in kinds.astype(str).itertuples(index=False):
         if "proportion" in statistic and name in columns:
-            found.append(Outcome(name, BENEFIT, name, "patients with it at the end", True))
+            kind = HARM if name in avoided else BENEFIT
+            found.append(Outcome(name, kind, name, "patients with it at the end", True))
         elif f"{name} event" in columns:
             found.append(Outcome(name, HARM, f"{name} event", "patients with the event", True))
         elif f"{name} events" in columns:
             found.append(Outcome(name, HARM, f"{name} events", "patients with an event", True))
+        elif f"{name} day" in columns:
+            found.append(Outcome(name, HARM, f"{name} day", "patients with it by the end", True))
         elif with_values and f"{name} at end" in columns:
             column = f"{name} at end"
             found.append(Outcome(name, BENEFIT, column, "value at the end", True, True))
@@ -243,17 +264,13 @@ def _shares(
     found = np.zeros((len(rows), len(chosen)))
     for j, own in enumerate(chosen):
         weight = weights[own.name]
-        values = rows[own.column].to_numpy(np.float64)
+        values = own.had(rows)
         if weight.worst is not None and weight.best is not None:
             if own.kind == HARM and f"{own.name} expected" in rows:
                 values = 100.0 * rows[f"{own.name} expected"].to_numpy(np.float64) / years
             values = (values - weight.worst) / (weight.best - weight.worst)
             # How much of the harm there is, as with shares.
             values = 1.0 - values if own.kind == HARM else values
-        elif own.column.endswith(" events"):
-            values = (values > 0).astype(np.float64)
-        elif own.column.endswith(" grade"):
-            values = (values >= SEVERE_GRADE).astype(np.float64)
         found[:, j] = np.nan_to_num(values)
     return found
 

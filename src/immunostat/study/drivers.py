@@ -38,6 +38,23 @@ class Driver:
     correlation: float
 
 
+#: What the column of an endpoint may be called, after its name: as it is, its last value, how
+#: many events, or whether there was one.
+_ENDINGS = ("", " at end", " events", " event")
+
+
+def outcome_column(patients: pd.DataFrame, endpoint: str) -> str | None:
+    """The column that says what a patient reached in an endpoint; None if there is none.
+
+    Parameters
+    ----------
+    patients
+        ``result.patients``.
+    """
+    names = (endpoint + ending for ending in _ENDINGS)
+    return next((name for name in names if name in patients), None)
+
+
 def drivers(result: Result, arm: str, column: str, most: int = 3) -> list[Driver]:
     """The numbers of patients that an outcome under an arm goes with most.
 

@@ -20,18 +20,13 @@ from immunostat.base.units import convert
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
 from immunostat.outcomes import statistics
+from immunostat.study.harm_pairs import conclusion, pairs, records
 from immunostat.study.plan import prepare
 from immunostat.study.published_arms import why_inert
 from immunostat.study.result import Result
 from immunostat.study.run import run
 from immunostat.study.study import make_study
 from immunostat.therapy.grammar import parse_regimen
-
-#: Ratio of predicted to published that counts as right, either way.
-FACTOR = 1.5
-
-#: Share of held-back pairs that must be right.
-GOAL = 0.8
 
 #: Side effects that the goal is about, and the least grade of a graded one.
 JUDGED = {
@@ -44,6 +39,9 @@ JUDGED = {
 #: Length of a simulation for a rate, and the longest for a share, week.
 RATE_WEEKS = 52
 LONGEST_WEEKS = 104
+
+#: When counts are taken if no card says more.
+VISITS = "every 4 weeks"
 
 PLACEBO = "placebo"
 
@@ -88,6 +86,7 @@ class _Group:
     situation: str
     population: str
     weeks: int
+    until: str = ""
     arms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     checks: list[tuple[SideEffectCard, SideEffectCheckCard, str]] = field(default_factory=list)
 
@@ -120,7 +119,7 @@ def validate_harm(
     """
     for name in situations:
         catalog.situation(name)
-    groups: dict[tuple[str, str, int], _Group] = {}
+    groups: dict[tuple[str, str, int, str], _Group] = {}
     skipped: list[dict[str, Any]] = []
     for card, check in _checks(catalog):
         if situations and check.situation not in situations:
@@ -131,7 +130,7 @@ def validate_harm(
             continue
         population = check.population or catalog.populations(check.situation)[0]
         weeks = _weeks(check)
-        key = (check.situation, population, weeks)
+        key = (check.situation, population, weeks, check.until)
         group = groups.setdefault(key, _Group(*key))
         lines = _lines(check)
         name = " + ".join(lines) or PLACEBO
@@ -160,36 +159,6 @@ def validate_harm(
     return HarmValidation(table, left_out, n_patients, seed, n_failed)
 
 
-def pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Each pair of drug and side effect: its numbers, ratio, and whether it is within the factor.
-
-    Returns
-    -------
-    Columns ``side_effect, drug, situation, role, judged, numbers, ratio, is_right``.
-    """
-    known = table[np.isfinite(table["ratio"]) & (table["ratio"] > 0)]
-    rows = []
-    keys = ["side_effect", "drug", "situation", "role", "judged"]
-    for key, own in known.groupby(keys, sort=True):
-        ratio = float(np.exp(np.log(own["ratio"]).mean()))
-        is_right = bool(1 / FACTOR <= ratio <= FACTOR)
-        rows.append({**dict(zip(keys, key, strict=True)), "numbers": len(own), "ratio": ratio})
-        rows[-1]["is_right"] = is_right
-    return pd.DataFrame(rows, columns=[*keys, "numbers", "ratio", "is_right"])
-
-
-def conclusion(table: pd.DataFrame) -> str:
-    """One line: how many judged pairs are within the factor, and whether the goal is reached."""
-    own = pairs(table)
-    own = own[own["judged"].astype(bool)]
-    wanted = f"goal: {GOAL:.0%} of held-back pairs within a factor of {FACTOR:g}"
-    if own.empty:
-        return f"{wanted}; nothing could be judged"
-    right, n = int(own["is_right"].sum()), len(own)
-    verdict = "reached" if right >= GOAL * n else "missed"
-    return f"{wanted}; {right} of {n} ({right / n:.0%}): {verdict}"
-
-
 def as_data(found: HarmValidation) -> dict[str, Any]:
     """Everything as plain data for JSON; what is not there is None."""
     return {
@@ -201,12 +170,6 @@ def as_data(found: HarmValidation) -> dict[str, Any]:
         "results": records(found.table),
         "not_simulated": records(found.skipped),
     }
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a table with None for what is missing."""
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def _checks(catalog: Catalog) -> Iterator[tuple[SideEffectCard, SideEffectCheckCard]]:
@@ -274,7 +237,11 @@ def _simulated(
     progress: Progress | None,
 ) -> Result:
     """The arms of a group, in the same patients."""
-    wanted = list(dict.fromkeys(card.name for card, _, _ in group.checks))
+    wanted = list(
+        dict.fromkeys(
+            name for card, check, _ in group.checks for name in (card.name, *check.counted_with)
+        )
+    )
     drawn = [name for name in wanted if catalog.side_effect(name).is_drawn]
     body: dict[str, Any] = {
         "title": f"Published side effects: {group.situation}, {group.weeks} weeks",
@@ -282,10 +249,13 @@ def _simulated(
         "population": {"name": group.population, "patients": n_patients, "seed": seed},
         "arms": {name: list(lines) for name, lines in group.arms.items()},
         "duration": f"{group.weeks} weeks",
-        "visits": "every 4 weeks",
+        "visits": _visits(group),
         "endpoints": [],
         "side_effects": wanted,
     }
+    if group.until:
+        body["dropout"] = {"lack_of_effect": {"when": group.until}}
+        body["endpoints"] = [group.until.split()[0]]
     study = make_study(body, catalog)
     try:
         prepare(study, catalog)
@@ -293,6 +263,18 @@ def _simulated(
         # A count that the model does not have yet must not take the others along.
         study = replace(study, side_effects=tuple(drawn))
     return run(study, threads=threads, progress=progress, catalog=catalog)
+
+
+def _visits(group: _Group) -> str | list[str]:
+    """When counts are taken: as the cards say for the situation, else every 4 weeks."""
+    weeks = {
+        week
+        for card, _, _ in group.checks
+        if group.situation in card.counted
+        for week in card.counted[group.situation].weeks
+        if week < group.weeks
+    }
+    return [f"{week:g} weeks" for week in sorted(weeks)] if weeks else VISITS
 
 
 def _row(
@@ -342,6 +324,10 @@ def _observed(check: SideEffectCheckCard) -> tuple[float, float, float]:
     if check.unit == "%" and check.n is not None:
         own = statistics.proportion(round(value / 100.0 * check.n), check.n)
         return value, 100.0 * own.low, 100.0 * own.high
+    if check.patient_years is not None:
+        years = check.patient_years
+        rate = statistics.incidence_rate(round(value / 100.0 * years), years)
+        return value, rate.low, rate.high
     return value, np.nan, np.nan
 
 
@@ -349,18 +335,20 @@ def _predicted_event(
     card: SideEffectCard, check: SideEffectCheckCard, group: _Group, arm: str, result: Result
 ) -> tuple[float, float, float]:
     """Expected rate or share of an event, with the middle 90 % of patients' own."""
-    rows = result.patients
+    rows = result.patients[result.patients["arm"] == arm]
+    names = (card.name, *check.counted_with)
     what = "expected" if check.unit != "%" else "chance"
-    own = rows.loc[rows["arm"] == arm, f"{card.name} {what}"].to_numpy(np.float64)
-    own = own[np.isfinite(own)]
-    years = group.weeks * 7.0 / 365.25
+    each = np.stack([rows[f"{name} {what}"].to_numpy(np.float64) for name in names])
+    each = each[:, np.isfinite(each).all(axis=0)]
     if check.unit != "%":
-        rates = 100.0 * own / years
+        years = group.weeks * 7.0 / 365.25
+        rates = 100.0 * each.sum(axis=0) / years
         low, high = (float(q) for q in np.quantile(rates, [0.05, 0.95]))
         return float(rates.mean()), low, high
     assert check.duration is not None
     weeks = convert(check.duration.value, check.duration.unit, "week")
-    shares = 100.0 * (1.0 - (1.0 - own) ** (weeks / group.weeks))
+    without = np.prod(1.0 - each, axis=0) ** (weeks / group.weeks)
+    shares = 100.0 * (1.0 - without)
     low, high = (float(q) for q in np.quantile(shares, [0.05, 0.95]))
     return float(shares.mean()), low, high
 

@@ -14,12 +14,11 @@ from immunostat.catalog.populations import population_spec
 from immunostat.engine.problem import EnsembleProblem, IntArray, Tolerance
 from immunostat.engine.solution import Trajectories
 from immunostat.engine.solve import solve
-from immunostat.model.antimony import Fragment, flatten
-from immunostat.model.sbml import system_from_sbml
+from immunostat.model.antimony import Fragment, joined_system
 from immunostat.model.system import FloatArray, OdeSystem
 from immunostat.outcomes import noncompartmental as nca
 from immunostat.population.sample import sample_covariates
-from immunostat.study.assemble import kinetics_lines, kinetics_text
+from immunostat.study.assemble import kinetics_lines, kinetics_text, with_depots
 from immunostat.study.cohort import (
     columns_of,
     draw_bioavailability,
@@ -57,8 +56,9 @@ def kinetic_system(catalog: Catalog, drug: Drug) -> OdeSystem:
     """Equations of one drug alone; names begin with the drug's."""
     kinetics_of(drug)
     lines = ["model alone()", *kinetics_lines(drug), "end", ""]
-    fragments = [*kinetics_text(catalog, [drug]), Fragment("\n".join(lines), "drug alone")]
-    return system_from_sbml(flatten(fragments, "alone"), f"{drug.name}-kinetics")
+    fragments = (*kinetics_text(catalog, [drug]), Fragment("\n".join(lines), "drug alone"))
+    system = joined_system(fragments, "alone", f"{drug.name}-kinetics")[1]
+    return with_depots(system, [drug])
 
 
 def lowest_share(drug: Drug) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from immunostat.outcomes.statistics import z_quantile
-from immunostat.study.balance import SEVERE_GRADE, Outcome, outcomes
+from immunostat.study.balance import Outcome, outcomes
 from immunostat.study.result import Result
 
 NO_DIFFERENCE = "no difference"
@@ -59,7 +59,7 @@ def _rows(
     is_paired = own.index.equals(base.index)
     z, n = z_quantile(0.95), len(own)
     for outcome in outcomes(result):
-        x, y = _has(outcome, own), _has(outcome, base)
+        x, y = (np.nan_to_num(outcome.had(rows)) for rows in (own, base))
         if is_paired:
             half = z * float(np.std(x - y, ddof=1)) / math.sqrt(n)
         else:
@@ -113,16 +113,6 @@ def _patients(difference: float) -> str:
     """Patients for a difference of one; few of them with a decimal place."""
     patients = 1 / abs(difference)
     return f"{patients:,.0f}" if patients >= 10 else f"{patients:.2g}"
-
-
-def _has(outcome: Outcome, rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Whether, or how probably, each patient has the outcome. Shape (patient,)."""
-    values = rows[outcome.column].to_numpy(np.float64)
-    if outcome.column.endswith(" events"):
-        values = (values > 0).astype(np.float64)
-    elif outcome.column.endswith(" grade"):
-        values = (values >= SEVERE_GRADE).astype(np.float64)
-    return np.asarray(np.nan_to_num(values))
 
 
 def _rate(result: Result, arm: str, outcome: Outcome) -> float:

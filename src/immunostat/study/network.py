@@ -43,6 +43,9 @@ KINDS = (DRUG, HOOK, INPUT, CELL, SIGNAL, SITUATION, READOUT)
 #: Names of soluble signals, for where a node stands in a picture; the model does not know of it.
 _SIGNALS = re.compile(r"(tnf|il\d+|ifn|tgf|g?m?csf|crp|epo|tpo|apo|baff)")
 
+#: Names of engaged targets in the core, which a situation may read.
+_ENGAGED = re.compile(r"_(bound|blocked)$")
+
 #: How far a source is changed for the sign, as a share of its value, and for what is about zero.
 STEP, STEP_AT_ZERO = 0.05, 0.05
 
@@ -91,7 +94,7 @@ class Network:
         for node in self.nodes:
             into = [pair for pair in edges if pair[1] == node.name]
             out = [pair for pair in edges if pair[0] == node.name]
-            if node.kind not in (CELL, SIGNAL) or len(into) != 1 or len(out) != 1:
+            if node.kind not in (CELL, SIGNAL, HOOK) or len(into) != 1 or len(out) != 1:
                 continue
             source, target = into[0][0], out[0][1]
             sign = edges[into[0]] * edges[out[0]]
@@ -145,6 +148,18 @@ def without(network: Network, kind: str = "") -> Network:
     left = {node.name for node in nodes}
     ends = [e for e in network.edges if e.source in left and e.target in left]
     return Network(network.title, nodes, tuple(e for e in ends if e.acts))
+
+
+def around_situation(network: Network) -> Network:
+    """What the situation reads and drives: arrows that begin or end outside the core.
+
+    What goes on inside the core is the same in every situation and has a picture of its own.
+    """
+    outside = {node.name for node in network.nodes if node.kind in (INPUT, SITUATION, READOUT)}
+    edges = [edge for edge in network.edges if edge.source in outside or edge.target in outside]
+    ends = {name for edge in edges for name in (edge.source, edge.target)}
+    nodes = tuple(node for node in network.nodes if node.name in ends)
+    return Network(network.title, nodes, tuple(edges))
 
 
 def network_of(
@@ -219,11 +234,20 @@ def _nodes(
     for name in (*system.states, *signals, *titles):
         short = name.removeprefix(f"{CORE}_").removeprefix(f"{DISEASE}_")
         title = titles.get(name, _words(short))
-        if name.startswith(f"{CORE}_") and fresh(name):
+        if name.startswith(f"{CORE}_") and _ENGAGED.search(short) and fresh(name):
+            yield Node(name, HOOK, titles.get(name, _target_title(catalog, short)))
+        elif name.startswith(f"{CORE}_") and fresh(name):
             yield Node(name, SIGNAL if _SIGNALS.match(short) else CELL, title)
         elif name.startswith(f"{DISEASE}_") and fresh(name):
             is_read = name in readouts and name not in system.states
             yield Node(name, READOUT if is_read else SITUATION, title)
+
+
+def _target_title(catalog: Catalog, short: str) -> str:
+    """Names of the targets whose engagement this is."""
+    hook = _ENGAGED.sub("_binding", short)
+    own = [name for name in catalog.targets() if catalog.target(name).hook == hook]
+    return ", ".join(own) or _words(_ENGAGED.sub("", short))
 
 
 def _words(name: str) -> str:

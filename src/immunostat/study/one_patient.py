@@ -106,10 +106,11 @@ def outcomes(result: Result, number: int) -> pd.DataFrame:
 
 
 def _before_outcomes(result: Result) -> list[str]:
-    """Columns of the table of patients that no endpoint or side effect has made."""
+    """Columns of the table of patients that no endpoint, event or side effect has made."""
     made = {str(name) for name in result.endpoints["endpoint"]}
     effects = {str(name) for name in result.side_effects["side_effect"]}
-    endings = (" expected", " chance", " events", " grade")
+    effects |= {str(name) for name in result.disease_events["event"]}
+    endings = (" expected", " chance", " events", " grade", " day")
     found = []
     for name in map(str, result.patients.columns):
         if name in ("arm", "patient", "status"):

@@ -19,6 +19,9 @@ from immunostat.study.specs import endpoint_spec
 #: A published median is predicted by a simulation at least this many times as long.
 HORIZON = 1.6
 
+#: Half width of a 95 % interval in standard errors.
+NORMAL_95 = 1.959963984540054
+
 
 @dataclass(frozen=True)
 class Value:
@@ -93,7 +96,12 @@ def predicted_value(row: SummaryRow, wanted: str, is_share: bool) -> Value | Non
 def observed_value(
     result: TrialResultCard, n: int | None, is_share: bool
 ) -> tuple[float, float, float]:
-    """A published value with its interval: as printed, or of the count; shares in percent."""
+    """A published value with its interval: as printed, of the count or of the spread.
+
+    Shares are in percent. The interval of a mean is that of the printed standard deviation and
+    the number of patients, as in "standard error of a mean"; it is a little too narrow where fewer
+    were seen than `n`.
+    """
     value = result.value if not is_share or result.unit == "%" else 100.0 * result.value
     if result.low is not None and result.high is not None:
         scale = value / result.value if result.value else 1.0
@@ -101,4 +109,7 @@ def observed_value(
     if is_share and n is not None:
         own = statistics.proportion(round(value / 100.0 * n), n)
         return value, 100.0 * own.low, 100.0 * own.high
+    if result.sd is not None and n is not None and result.statistic in ("", "mean"):
+        half = NORMAL_95 * result.sd / math.sqrt(n)
+        return value, value - half, value + half
     return value, np.nan, np.nan

@@ -33,6 +33,7 @@ from immunostat.study.later import made
 from immunostat.study.plan import ABSOLUTE_TOLERANCE, METHOD, Plan, prepare
 from immunostat.study.result import Result, plain
 from immunostat.study.simulation import Simulation, simulate_cohort
+from immunostat.study.specs import avoided
 from immunostat.study.store import FolderStore, MemoryStore, Store, spare_store
 from immunostat.study.study import Study
 from immunostat.study.versions import own_version
@@ -265,6 +266,7 @@ def summarize(gathered: Gathered, catalog: Catalog, is_kept: bool = True) -> Res
             "catalog_hash": catalog.hash(),
             "steps": sum(meta["steps"] for meta in metas),
             "courses": "kept" if is_kept else "quantiles",
+            "avoided": avoided(plan),
             "not_known_here": {
                 harm.name: list(harm.unknown) for harm in plan.side_effects if harm.unknown
             },

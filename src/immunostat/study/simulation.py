@@ -24,7 +24,7 @@ from immunostat.study.plan import METHOD, Plan
 from immunostat.study.reactive import ActionLog, Observer, solve_with_rules
 from immunostat.study.specs import component_units, endpoint_specs, event_kinds
 from immunostat.therapy.schedule import schedule_for
-from immunostat.trial.dropout import missing_visits
+from immunostat.trial.dropout import STOPPING, missing_visits
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,9 @@ def _observer(plan: Plan, cohort: Cohort, book: DoseBook) -> Observer:
         for name in condition.names
     }
     effects = [harm for harm in plan.side_effects if harm.name in looked_at]
+    stopping = (
+        [harm for harm in plan.side_effects if harm.is_drawn] if STOPPING in looked_at else []
+    )
     specs = endpoint_specs(
         plan.situation, [name for name in plan.situation.endpoints if name in looked_at]
     )
@@ -172,13 +175,18 @@ def _observer(plan: Plan, cohort: Cohort, book: DoseBook) -> Observer:
                 limits = harm.card.limits
                 found[harm.name] = ctcae_grade(graded_values(harm, graded), *limits)[:, visit]
             else:
-                without = values[reference * n : (reference + 1) * n]
-                stop = int(index[visit]) + 1
-                since = days[max(visit - 1, 0)]
-                found[harm.name] = _happened_since(
-                    book, arm, harm, own[:, :stop], without[:, :stop], since
-                )
+                found[harm.name] = happened(arm, visit, harm, own, values, False)
+        if stopping:
+            stops = [happened(arm, visit, harm, own, values, True) for harm in stopping]
+            found[STOPPING] = np.max(stops, axis=0)
         return {**covariates, **found}
+
+    def happened(
+        arm: int, visit: int, harm: Harm, own: FloatArray, values: FloatArray, that_stop: bool
+    ) -> FloatArray:
+        without = values[reference * n : (reference + 1) * n]
+        stop, since = int(index[visit]) + 1, days[max(visit - 1, 0)]
+        return _happened_since(book, arm, harm, own[:, :stop], without[:, :stop], since, that_stop)
 
     return observer
 
@@ -190,14 +198,18 @@ def _happened_since(
     own: FloatArray,
     without: FloatArray,
     since_day: float,
+    that_stop: bool = False,
 ) -> FloatArray:
-    """1 for patients with an event of a side effect since the visit before, else 0."""
+    """1 for patients with an event of a side effect since the visit before, else 0.
+
+    With `that_stop`, only events after which, by their card, a drug is stopped.
+    """
     plan, cohort = book.plan, book.cohort
     n, n_times = own.shape[:2]
     if n_times < 2:
         return np.zeros(n)
     names = plan.output_names
-    happened = events_of(
+    drawn = events_of(
         harm,
         cohort.numbers,
         columns_of(cohort.covariates),
@@ -206,9 +218,12 @@ def _happened_since(
         book.of(arm),
         plan.times[:n_times],
         plan.study.population.seed,
-    ).events
+    )
+    counts = drawn.events.event_time > since_day
+    if that_stop:
+        counts = counts & drawn.graded.stops
     found = np.zeros(n)
-    found[happened.event_row[happened.event_time > since_day]] = 1.0
+    found[drawn.events.event_row[counts]] = 1.0
     return found
 
 

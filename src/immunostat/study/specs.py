@@ -105,3 +105,13 @@ def concentration_outputs(plan: Plan, arm: str) -> dict[str, Output]:
 def specs_of(plan: Plan) -> tuple[EndpointSpec, ...]:
     """Endpoints of a study."""
     return endpoint_specs(plan.situation, plan.study.endpoints, plan.study.declared)
+
+
+def avoided(plan: Plan) -> list[str]:
+    """Yes-or-no endpoints of a study that it is better not to have."""
+    cards = plan.situation.endpoints
+    return [
+        spec.name
+        for spec in specs_of(plan)
+        if (cards[spec.name].is_avoided if spec.name in cards else spec.kind == "event_share")
+    ]

@@ -134,6 +134,12 @@ class Names:
         """Units of everything that is known at a visit; a side effect is yes or no."""
         return {**dict.fromkeys(self.side_effects, "1"), **self.covariates, **self.visits}
 
+    @property
+    def at_doses(self) -> dict[str, str]:
+        """Units of everything that a rule for doses may look at: also events that stop a drug."""
+        happen = (STOPPING,) if set(self.side_effects) - self.graded else ()
+        return {**dict.fromkeys(happen, "1"), **self.at_visits}
+
 
 class PartReader:
     """Reads the parts of one file.
@@ -278,7 +284,7 @@ class PartReader:
     def rule(self, part: RulePart, index: int) -> Rule:
         """One of the rules."""
         path: Path = ("rules", index)
-        units = self.names.at_visits
+        units = self.names.at_doses
         act, drug, factor, regimen = self._action(part.do, (*path, "do"))
         levels = self._levels(part.levels, (*path, "levels"))
         is_stepped = act in (Act.LOWER, Act.RAISE) or part.after == "one level lower"

@@ -13,24 +13,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from immunostat.catalog.lookup import Catalog, packaged_catalog
 from immunostat.catalog.reader import read_yaml, validated
+from immunostat.catalog.weight_cards import WeightsCard
 from immunostat.study.balance import BENEFIT, Outcome, Weight, outcomes
 from immunostat.study.result import Result
 
-#: What one patient with an event of a grade counts, beside one patient with the first benefit.
-GRADE_WEIGHT: Mapping[int, float] = {1: 0.02, 2: 0.1, 3: 0.5, 4: 1.0, 5: 5.0}
-
-#: What a blood count of grade 3 or more counts: it is found by a laboratory, not felt.
-COUNT_WEIGHT = 0.1
-
-#: What an event of unknown severity counts.
-UNKNOWN_WEIGHT = 0.2
-
-#: Said wherever these weights are used.
-ILLUSTRATIVE = (
-    "Weights are illustrative: the first yes-or-no endpoint counts 1, a side effect by its grades "
-    "(grade 3: 0.5, grade 4: 1, death: 5), a count of grade 3 or more 0.1. Set your own."
-)
+#: Name of the card of weights to begin with.
+ILLUSTRATIVE = "illustrative"
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]
 _Positive = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -109,29 +99,51 @@ def read_weights(path: Path | str) -> Weights:
     return Weights(found, file.reference, dict(file.doses))
 
 
-def illustrative(result: Result) -> dict[str, Weight]:
+def illustrative_words(catalog: Catalog | None = None) -> str:
+    """What is said wherever weights to begin with are used."""
+    card = (catalog or packaged_catalog()).weights(ILLUSTRATIVE)
+    grades = ", ".join(f"grade {grade}: {card.grades[grade]:g}" for grade in (3, 4))
+    return (
+        "Weights are illustrative: the first yes-or-no endpoint counts 1, a side effect by its "
+        f"grades ({grades}, death: {card.grades[5]:g}), a count of grade 3 or more "
+        f"{card.count:g}. Set your own."
+    )
+
+
+def illustrative(result: Result, catalog: Catalog | None = None) -> dict[str, Weight]:
     """Weights to begin with: the first benefit counts 1, each harm by how bad its events are.
 
-    Empty where the result has no yes-or-no benefit or no harm.
+    Parameters
+    ----------
+    catalog
+        Whose card of weights; the packaged one if None.
+
+    Returns
+    -------
+    By outcome; empty where the result has no yes-or-no benefit or no harm.
     """
     known = outcomes(result)
     first = next((own for own in known if own.kind == BENEFIT), None)
     harms = [own for own in known if not own.is_endpoint]
     if first is None or not harms:
         return {}
+    card = (catalog or packaged_catalog()).weights(ILLUSTRATIVE)
     severities = result.run.get("severities") or {}
     return {
         first.name: Weight(1.0),
-        **{own.name: Weight(_harm_weight(own, severities.get(own.name) or {})) for own in harms},
+        **{
+            own.name: Weight(_harm_weight(card, own, severities.get(own.name) or {}))
+            for own in harms
+        },
     }
 
 
-def _harm_weight(outcome: Outcome, shares: Mapping[str, float]) -> float:
+def _harm_weight(card: WeightsCard, outcome: Outcome, shares: Mapping[str, float]) -> float:
     """Mean weight of the grades that events of a side effect have."""
     if outcome.column.endswith(" grade"):
-        return COUNT_WEIGHT
+        return card.count
     total = sum(shares.values())
     if not total:
-        return UNKNOWN_WEIGHT
-    mean = sum(GRADE_WEIGHT[int(grade)] * share for grade, share in shares.items()) / total
+        return card.unknown
+    mean = sum(card.grades[int(grade)] * share for grade, share in shares.items()) / total
     return float(f"{mean:.2g}")

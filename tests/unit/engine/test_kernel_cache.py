@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import symengine as se
 
+from immunostat.base import shelf
 from immunostat.engine import kernel
-from immunostat.engine.kernel import cache_folder, make_kernel
+from immunostat.engine.kernel import make_kernel
 from immunostat.model.system import OdeSystem
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.setenv(kernel.CACHE_VARIABLE, str(tmp_path / "kernels"))
+    monkeypatch.setenv(shelf.VARIABLE, str(tmp_path / "kernels"))
     monkeypatch.setattr(kernel, "_kernels", type(kernel._kernels)())
     return tmp_path / "kernels"
 
@@ -64,20 +65,20 @@ def test_damaged_files_are_replaced(folder: Path, damage: bytes | None) -> None:
 
 
 def test_the_cache_can_be_off_or_impossible(folder: Path, monkeypatch) -> None:
-    monkeypatch.setenv(kernel.CACHE_VARIABLE, "off")
-    assert cache_folder() is None
+    monkeypatch.setenv(shelf.VARIABLE, "off")
+    assert shelf.folder() is None
     make_kernel(decay(), ("A",))
     forget()
     blocked = folder.parent / "a_file"
     blocked.write_text("x", encoding="utf-8")
-    monkeypatch.setenv(kernel.CACHE_VARIABLE, str(blocked / "below"))
+    monkeypatch.setenv(shelf.VARIABLE, str(blocked / "below"))
     assert not make_kernel(decay(), ("A",)).is_from_disk
 
 
 def _make_in_process(folder: str) -> bool:
     import os
 
-    os.environ[kernel.CACHE_VARIABLE] = folder
+    os.environ[shelf.VARIABLE] = folder
     make_kernel(decay(), ("A",))
     return True
 

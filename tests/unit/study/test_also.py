@@ -56,8 +56,8 @@ def test_a_study_with_further_covariates_is_written_out_and_read_again() -> None
 
 @pytest.mark.parametrize(
     "name",
-    ["tuberculosis-screening", "neutrophil-support", "when-to-vaccinate",
-     "benefit-and-risk-by-dose"],
+    ["tuberculosis-screening", "neutrophil-support", "when-to-vaccinate", "zoster-prophylaxis",
+     "hepatitis-b-prophylaxis", "benefit-and-risk-by-dose"],
 )  # fmt: skip
 def test_studies_of_prevention_are_read(name: str) -> None:
-    assert len(read_study(STUDIES / f"{name}.yaml").arms) >= 3
+    assert len(read_study(STUDIES / f"{name}.yaml").arms) >= 2

@@ -54,6 +54,23 @@ def test_outcomes_are_goals_and_harms() -> None:
     assert reference_arm(result()) == "control"
 
 
+def test_what_is_better_not_had_counts_against_an_arm() -> None:
+    mortal = replace(result(), run={"avoided": ["goal"]})
+    (own, _) = outcomes(mortal)
+    assert (own.name, own.kind) == ("goal", HARM)
+    _, net = weighed(mortal, {"goal": 1.0}, "control")
+    assert net.set_index("arm").loc["drug", "net"] == pytest.approx(-0.3)
+
+
+def test_progression_that_is_confirmed_counts_by_its_day() -> None:
+    first = result()
+    day = np.where(first.patients["patient"] % 4 == 0, 84.0, np.nan)
+    own = replace(first, patients=first.patients.assign(**{"goal day": day}).drop(columns="goal"))
+    (progression, _) = outcomes(own)
+    assert (progression.kind, progression.is_endpoint) == (HARM, True)
+    assert progression.had(own.patients).mean() == 0.25
+
+
 def test_net_benefit_is_the_weighted_difference_of_shares() -> None:
     _, net = weighed(result(), {"goal": 1.0, "infection": 2.0}, "control")
     drug = net.set_index("arm").loc["drug"]

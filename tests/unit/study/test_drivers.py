@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from immunostat.base import streams
-from immunostat.study.drivers import _partial, drivers
+from immunostat.study.drivers import _partial, drivers, outcome_column
 from immunostat.study.rank_correlation import prcc
 from immunostat.study.result import Result
 
@@ -52,3 +52,10 @@ def test_the_inverse_gives_the_partial_rank_correlations_of_regressions() -> Non
     x[:, 1] += x[:, 0]
     y = x[:, 0] - x[:, 2] + numbers("noise")
     np.testing.assert_allclose(_partial(x, y), prcc(x, y), atol=1e-10)
+
+
+def test_what_a_patient_reached_is_found_whatever_kind_of_endpoint_it_is() -> None:
+    columns = ["ACR20", "DAS28 at baseline", "DAS28 at end", "ARR events", "death event"]
+    table = pd.DataFrame([[1.0] * 5], columns=columns)
+    found = [outcome_column(table, name) for name in ("ACR20", "DAS28", "ARR", "death", "SVR")]
+    assert found == ["ACR20", "DAS28 at end", "ARR events", "death event", None]

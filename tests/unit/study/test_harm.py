@@ -7,9 +7,9 @@ import pytest
 
 from immunostat.base.errors import InputError
 from immunostat.catalog.lookup import packaged_catalog
-from immunostat.catalog.side_effect_cards import SideEffectCard
+from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
 from immunostat.outcomes.signals import DoseCourse
-from immunostat.study import harm_validation
+from immunostat.study import harm_pairs, harm_validation
 from immunostat.study.harm import (
     Surroundings,
     events_of,
@@ -18,6 +18,7 @@ from immunostat.study.harm import (
     is_meant,
     warnings_of,
 )
+from immunostat.study.study import Study, make_study
 
 CATALOG = packaged_catalog()
 CARDS = [CATALOG.side_effect(name) for name in CATALOG.side_effects()]
@@ -151,8 +152,86 @@ def test_pairs_are_judged_by_the_geometric_mean_of_their_ratios() -> None:
             "role": ["held-back"] * 3,
             "judged": [True] * 3,
             "ratio": [0.5, 2.0, 3.0],
+            "predicted": [1.0, 4.0, 3.0],
+            "observed_low": [float("nan")] * 2 + [0.5],
+            "observed_high": [float("nan")] * 2 + [3.5],
         }
     )
-    found = harm_validation.pairs(rows)
+    found = harm_pairs.pairs(rows)
     assert found["ratio"].tolist() == pytest.approx([1.0, 3.0])
-    assert "1 of 2 (50%): missed" in harm_validation.conclusion(rows)
+    assert found["is_inside"].tolist() == [False, True]
+    said = harm_pairs.conclusion(rows)
+    assert "1 of 2 (50%): missed; 1 of the others inside the published interval" in said
+
+
+def check_of(name: str, drug: str, source: str) -> SideEffectCheckCard:
+    """A published number of a card."""
+    found = [c for c in CATALOG.side_effect(name).checks if (c.drug, c.source) == (drug, source)]
+    return found[0]
+
+
+def test_counts_are_taken_as_the_card_says_for_a_situation() -> None:
+    card = CATALOG.side_effect("neutropenia")
+    check = check_of("neutropenia", "pomalidomide", "dimopoulos2016safety")
+    group = harm_validation._Group("multiple-myeloma", "relapsed-myeloma", 26, check.until)
+    group.checks.append((card, check, "a"))
+    assert harm_validation._visits(group)[:3] == ["1 weeks", "2 weeks", "3 weeks"]
+    other = harm_validation._Group("rheumatoid-arthritis", "x", 24)
+    other.checks.append((card, check, "a"))
+    assert harm_validation._visits(other) == "every 4 weeks"
+
+
+def test_a_rate_has_the_exact_interval_of_its_patient_years() -> None:
+    check = check_of("herpes-zoster", "placebo", "tofacitinibphase3")
+    value, low, high = harm_validation._observed(check)
+    # 3 events in 149.5 years; Garwood: 0.619 to 8.767 events.
+    assert (value, low, high) == pytest.approx(
+        (2.0, 100 * 0.6187 / 149.5, 100 * 8.767 / 149.5), 1e-3
+    )
+
+
+def test_what_ends_the_follow_up_of_a_rate_is_refused() -> None:
+    data = {"drug": "placebo", "value": 1, "evidence": "measured", "source": "a", "where": "b"}
+    with pytest.raises(ValueError, match="share of patients"):
+        SideEffectCheckCard(**data, unit="1/(100 year)", until="progression is yes")
+    with pytest.raises(ValueError, match="belong to a rate"):
+        SideEffectCheckCard(**data, unit="%", patient_years=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "drug", "factor"),
+    [("herpes-zoster", "aciclovir", 0.35), ("hepatitis-b-reactivation", "entecavir", 0.15)],
+)
+def test_an_antiviral_drug_prevents_while_it_is_in_use(name: str, drug: str, factor: float) -> None:
+    harm = harm_of(CATALOG.side_effect(name), around(drug))
+    people = {"age": 60.0, "female": 1.0, "diabetes": 0.0, "glucocorticoid": 0.0}
+    known = {covariate: np.full(2, value) for covariate, value in people.items()}
+    at = np.arange(0.0, 366.0, 0.5)
+    course = DoseCourse(drug, at, np.full((1, len(at)), 400.0), ("oral",) * len(at), 30.0)
+    states = {state: np.ones((2, len(TIMES))) for state in harm.states}
+    with_it, without = (
+        events_of(harm, np.arange(2), known, states, states, doses, TIMES, 1).events.expected
+        for doses in ({drug: course}, {})
+    )
+    assert with_it == pytest.approx(factor * without)
+
+
+def study_with(rule: str, side_effects: list[str]) -> Study:
+    """One arm of tocilizumab with a rule."""
+    body = {
+        "situation": "rheumatoid-arthritis",
+        "population": {"name": "methotrexate-inadequate-response", "patients": 5},
+        "arms": {"a": ["tocilizumab 8 mg/kg intravenous over 1 hour every 4 weeks"]},
+        "duration": "12 weeks",
+        "endpoints": ["ACR20"],
+        "side_effects": side_effects,
+        "rules": [{"when": rule, "do": "stop treatment"}],
+    }
+    return make_study(body, CATALOG)
+
+
+def test_a_rule_may_read_that_an_event_stops_the_drug_by_its_card() -> None:
+    study = study_with("stopping is yes", ["serious-infection"])
+    assert set(study.rules[0].when.names) == {"stopping"}
+    with pytest.raises(InputError, match="stopping"):
+        study_with("stopping is yes", ["neutropenia"])

@@ -11,6 +11,7 @@ from immunostat.base.errors import InputError, UnknownNameError
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.statistics import proportion
 from immunostat.study.goals import ALL, GOALS, Goal, conclusion, errors, goals_of, why_not_judged
+from immunostat.study.published_values import observed_value
 from immunostat.study.validation import (
     Group,
     as_data,
@@ -72,6 +73,33 @@ def test_a_published_interval_is_that_of_the_patients_of_the_trial(found):
     own = proportion(37, 67)
     assert row["observed_low"] == pytest.approx(100 * own.low)
     assert row["observed_high"] == pytest.approx(100 * own.high)
+
+
+def test_a_published_mean_has_the_interval_of_its_standard_error():
+    trial = CATALOG.trial("GO-FURTHER")
+    placebo = trial.arms[0]
+    change = [one for one in placebo.results if one.endpoint == "DAS28-CRP-change"][-1]
+    value, low, high = observed_value(change, placebo.n, is_share=False)
+    assert (value, change.sd, placebo.n) == (-0.8, 1.43, 197)
+    assert (high - low) / 2 == pytest.approx(1.96 * 1.43 / math.sqrt(197), rel=1e-4)
+    assert (high + low) / 2 == pytest.approx(-0.8)
+    # A median has another spread, and without a number of patients there is no interval.
+    median = change.model_copy(update={"statistic": "median"})
+    for other in (observed_value(median, 197, False), observed_value(change, None, False)):
+        assert np.isnan(other[1:]).all()
+
+
+def test_a_mean_change_is_judged_at_the_week_of_the_goal():
+    table = validate(CATALOG, ARTHRITIS, n_patients=30, only=("KAKEHASHI",)).table
+    change = table[table["endpoint"] == "DAS28-CRP-change"]
+    assert set(change[change["judged"]]["week"]) == {24.0}
+    assert len(change[change["judged"]]) == 3
+    assert change["observed_low"].notna().all()
+    rows = errors(table, goals_of(ARTHRITIS))
+    row = rows[(rows["goal"] == "DAS28-CRP change at week 24") & (rows["group"] == ALL)].iloc[0]
+    off = (change["predicted"] - change["observed"])[change["judged"]]
+    assert row["mean_absolute_error"] == pytest.approx(float(off.abs().mean()))
+    assert row["values"] == 3
 
 
 def test_the_difference_is_predicted_minus_published(found):

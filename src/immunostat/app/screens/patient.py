@@ -18,7 +18,7 @@ from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.harm_figures import has_grades, weighed_harms
 from immunostat.report.plate import Plate
 from immunostat.report.style import PALETTE
-from immunostat.study.drivers import drivers
+from immunostat.study.drivers import drivers, outcome_column
 from immunostat.study.result import Result
 from immunostat.study.risk import WITH as TREATED
 from immunostat.study.risk import WITHOUT as UNTREATED
@@ -199,7 +199,7 @@ def _drivers(result: Result) -> list[tuple[str, str, str]]:
     columns: list[tuple[str, str]] = []
     if len(final):
         name = str(final["endpoint"].iloc[0])
-        own = next((c for c in (name, f"{name} at end") if c in table), None)
+        own = outcome_column(table, name)
         columns += [(words.label(name), own)] if own else []
     for name, _ in weighed_harms(result)[:MOST_DRIVEN]:
         if f"{name} expected" in table:
