@@ -192,15 +192,44 @@ def test_the_first_phase_falls_to_what_interferon_does_not_block(hepatitis, bloc
     assert fall == pytest.approx(block, abs=0.02)
 
 
-def test_the_dose_of_interferon_acts_as_published(hepatitis) -> None:
-    # Occupancy at the hook is what the drug's card derives from blocks of 81 to 96 %.
-    falls = []
-    for ratio in (1.0, 4.3, 19.0):
-        course = hepatitis.course([0, 1.5], [(0, "ifnar_binding", ratio)], start=CHRONIC,
-            unblocked=1e-6, death=0.01, NK_killing=0.0, CD8_killing=0.0,
+def doses_of_interferon_alfa(million_units: float, days) -> list[tuple[float, str, float]]:
+    """Binding after subcutaneous doses, in steps of an hour, with the kinetics of the card."""
+    card = packaged_catalog().drug("interferon-alfa-2b")
+    own = {name: parameter.value for name, parameter in card.pk.parameters.items()}  # per day, L
+    absorption, loss = own["absorption_rate"], own["clearance"] / own["central_volume"]
+    ng = million_units * 1e6 / 200
+    times = np.arange(0, max(days) + 2, 1 / 24)
+    binding = np.zeros(len(times))
+    for day in days:
+        since = np.maximum(times + 0.02 - day - 0.035, 0)  # the middle of the zero-order input
+        rise = np.exp(-loss * since) - np.exp(-absorption * since)
+        # The half-effect of the card: 0.000215 nmol/L of 19.3 kg/mol, in ng/L.
+        binding += ng / own["central_volume"] * absorption / (absorption - loss) * rise / 4.15
+    return [(day, "ifnar_binding", value) for day, value in zip(times, binding, strict=True)]
+
+
+def test_single_doses_of_interferon_act_and_fade_as_published(hepatitis) -> None:
+    # Lam 1997, abstract: falls after 24 and 48 hours in genotype 1; Neumann 1998: blocks of daily
+    # doses. The typical patient stands for the mean, so that a wide margin is right.
+    published = {3: (0.414, 0.229), 5: (0.637, 0.619), 10: (0.855, 0.743)}
+    misses = []
+    for dose, falls in published.items():
+        course = hepatitis.course([0, 1, 2], doses_of_interferon_alfa(dose, [0]), start=CHRONIC,
+            unblocked=0.12, death=0.026,
         )  # fmt: skip
-        falls.append(1 - 10 ** (course[VIRUS][1] - course[VIRUS][0]))
-    np.testing.assert_allclose(falls, [0.5, 0.81, 0.95], atol=0.03)
+        own = 1 - 10.0 ** (course[VIRUS][1:] - course[VIRUS][0])
+        assert own[1] < own[0]
+        misses += list(own - falls)
+    assert np.mean(np.abs(misses)) < 0.12
+    assert abs(np.mean(misses)) < 0.1
+
+
+def test_what_interferon_induced_is_half_gone_after_a_day(hepatitis) -> None:
+    events = [(0, "ifnar_binding", 10.0), (30, "ifnar_binding", 0.0)]
+    name = "disease_induced"
+    course = hepatitis.course([0, 30, 30.91], events, start=CHRONIC, outputs=(name,))
+    assert course[name][0] == 0
+    assert course[name][2] == pytest.approx(course[name][1] / 2, rel=0.02)
 
 
 def test_the_second_phase_falls_at_the_loss_of_infected_cells(hepatitis) -> None:
@@ -278,6 +307,22 @@ def test_a_corticosteroid_early_leaves_more_virus_and_later_less_damage(covid) -
     assert late["core_il6"][16] < 0.7 * none["core_il6"][16]
     assert late["disease_damage"][24] < none["disease_damage"][24]
     np.testing.assert_array_equal(late[VIRUS][:14], none[VIRUS][:14])
+
+
+def test_virus_in_the_lung_is_found_for_two_weeks_of_illness(covid) -> None:
+    # Cevik 2021: RNA is shed for 14.6 days (9.3 to 20.0) from the lower respiratory tract after the
+    # first symptoms, which come five days after the infection.
+    days = np.arange(0, 40.01, 0.5)
+    course = covid.course(days)
+    last = days[np.flatnonzero(course[VIRUS] > 2.0)[-1]] - 5
+    assert 9.3 <= last <= 20.0
+
+
+def test_inflammation_of_the_lung_ends_in_the_typical_patient(covid) -> None:
+    # Six of ten patients of usual care in RECOVERY left hospital within 28 days.
+    course = covid.course([14, 42])
+    assert course["core_il6"][1] < 0.6 * course["core_il6"][0]
+    assert course["disease_damage"][1] < 0.5 * course["disease_damage"][0]
 
 
 def test_a_blocked_il6_receptor_spares_the_lung(covid) -> None:

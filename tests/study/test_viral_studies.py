@@ -44,10 +44,10 @@ def test_peginterferon_cures_more_than_short_lived_interferon_and_costs_counts()
 
 
 @pytest.mark.slow
-def test_a_glucocorticoid_shortens_symptoms_of_influenza_and_not_shedding() -> None:
+def test_a_glucocorticoid_shortens_symptoms_of_influenza_and_hardly_shedding() -> None:
     found = estimates(small("influenza", 40))
     assert found["symptom-days", "prednisone"] < found["symptom-days", "untreated"]
-    assert found["shedding", "prednisone"] >= found["shedding", "untreated"]
+    assert found["shedding", "prednisone"] == pytest.approx(found["shedding", "untreated"], abs=0.2)
 
 
 @pytest.mark.slow
