@@ -82,7 +82,7 @@ def test_the_start_is_what_the_card_of_the_parameter_says(tmp_path):
         (card(fitted=fitted(of=["driver_tfn"])), ("no parameter", "did you mean 'driver_tnf'")),
         (card(fitted=fitted(of=["core.tnf_los"])), ("did you mean 'core.tnf_loss'",)),
         (card(fitted=fitted(of=["trial_course_rate"], part="spread")), ("patients do not differ",)),
-        (card(fitted=fitted(low=1.0)), ("lies outside 1 to 2", "give a 'start'")),
+        (card(fitted=fitted(low=1.5)), ("lies outside 1.5 to 2", "give a 'start'")),
         (card(fitted=fitted(start=5)), ("the start 5 lies outside low and high",)),
         (card(arms=[arm(trial="OPTOIN")]), ("did you mean 'OPTION'",)),
         (
