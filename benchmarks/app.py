@@ -125,6 +125,15 @@ def measure(patients: int, repeats: int) -> dict[str, list[Wait]]:
 def table(found: dict[str, list[Wait]], patients: int) -> str:
     """Medians, as Markdown."""
     rows = [
+        "# How fast the app answers",
+        "",
+        "How long a person waits for the first figure of Explore, in a real browser that opens "
+        "its page the moment that `immunostat app` says its address. *Never compiled*: the first "
+        "time that this model is solved on a machine. *Cold*: a new process. *Warm*: the dose is "
+        "changed on the open page. Made by "
+        "`python -m benchmarks.app --page docs/reference/app-speed.md` on an idle machine; on a "
+        "busy one every wait grows with the load.",
+        "",
         f"{patients:,} patients in each of two arms, 24 weeks; {describe_machine()}.",
         "",
         "| | goal, s | first figure, s | slowest | all figures, s | waits measured |",

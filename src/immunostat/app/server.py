@@ -150,14 +150,15 @@ def _live(
     return shiny.App(ui, server)
 
 
-def warm(bench: Workbench) -> threading.Thread:
+def warm(bench: Workbench) -> tuple[threading.Thread, ...]:
     """Read the cards, and compute what the first page shows while it is on its way."""
 
-    def read() -> None:
+    def draw() -> None:  # starting the drawing program needs a core of its own, and no Python
         import vl_convert
 
-        bench.index.drugs  # noqa: B018
         vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, allowed_base_urls=[])
+
+    def read() -> None:
         with contextlib.suppress(ImmunostatError, Stopped):
             state = explore_state.read("", bench.index)
             study, _ = explore.study_of(bench, state)
@@ -168,9 +169,10 @@ def warm(bench: Workbench) -> threading.Thread:
 
             bench.explored(state.query, study, EXPLORE, tell)
 
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    return thread
+    threads = tuple(threading.Thread(target=own, daemon=True) for own in (draw, read))
+    for own in threads:
+        own.start()
+    return threads
 
 
 def serve(bench: Workbench, port: int, ready: Callable[[str], None] | None = None) -> None:
