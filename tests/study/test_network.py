@@ -81,7 +81,7 @@ def test_around_a_situation_stands_what_it_reads_and_drives_and_no_more() -> Non
     whole = network_of(CATALOG, CATALOG.situation("multiple-myeloma"))
     part = around_situation(whole)
     signs = {(edge.source, edge.target): edge.sign for edge in part.edges}
-    assert signs["core_proteasome_bound", "disease_sensitive"] == -1
+    assert signs["core_proteasome_bound", "disease_by_proteasome"] == 1
     titles = {node.name: node.title for node in part.nodes}
     assert titles["core_proteasome_bound"] == "proteasome"
     outside = ("disease_", "marrow_crowding", "foreign_antigen")

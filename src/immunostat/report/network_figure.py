@@ -115,7 +115,9 @@ def drawn_network(network: Network, has_targets: bool = False) -> Network:
     """The part of a network that a picture of it shows."""
     has_targets = has_targets or any(node.kind == DRUG for node in network.nodes)
     network = without(network, "" if has_targets else HOOK)
-    return merged(network.contracted()).contracted()
+    whole = merged(network.contracted()).contracted()
+    ends = {name for edge in whole.edges for name in (edge.source, edge.target)}
+    return Network(whole.title, tuple(n for n in whole.nodes if n.name in ends), whole.edges)
 
 
 def write_network(network: Network, path: Path | str, has_targets: bool = False) -> Path:
