@@ -45,13 +45,18 @@ def problem() -> EnsembleProblem:
     )
 
 
-def largest_difference(values: np.ndarray, reference: np.ndarray) -> float:
+def largest_difference(problem, values: np.ndarray, reference: np.ndarray) -> float:
     """Largest difference, relative to the size that the state has over the patient's course.
 
-    A patient without a drug has none of it but for round-off of the reference, so a state's size is
-    taken as at least a millionth of the largest that any patient has.
+    What empties into another state counts beside that one. A patient without a drug has none of it
+    but for round-off of the reference, so a state's size is taken as at least a millionth of the
+    largest that any patient has.
     """
     own = np.abs(reference).max(axis=1, keepdims=True)
+    states = list(problem.system.states)
+    for state, receiver in problem.system.passed_on.items():
+        i, j = states.index(state), states.index(receiver)
+        own[:, :, i] = np.maximum(own[:, :, i], own[:, :, j])
     scale = np.maximum(own, 1e-6 * own.max(axis=0, keepdims=True))
     return float((np.abs(values - reference) / np.where(scale > 0, scale, 1.0)).max())
 
@@ -62,7 +67,7 @@ def test_states_agree_with_cvode_to_four_digits(problem) -> None:
     assert reference.is_ok.all()
     assert fast.is_ok.all()
     # 1e-4: the goal of the first release at the default tolerance.
-    assert largest_difference(fast.values, reference.values) < 1e-4
+    assert largest_difference(problem, fast.values, reference.values) < 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -76,4 +81,4 @@ def test_error_falls_with_the_tolerance(problem, reference, tolerance) -> None:
     found = solve(problem, tolerance=Tolerance(tolerance, tolerance * 1e-3))
     # Global error against local tolerance: some tens of steps add up, and where the joint reaches
     # its floor (a maximum in the model) a step loses order.
-    assert largest_difference(found.values, reference.values) < 200 * tolerance
+    assert largest_difference(problem, found.values, reference.values) < 200 * tolerance
