@@ -225,6 +225,10 @@ def test_the_library_leads_from_the_diagram_to_the_drugs(app: Any, page: Page) -
     page.goto(f"{app.address}/library/network/rheumatoid-arthritis")
     page.locator("svg a", has_text="TNF").first.click()
     expect(page.locator("main")).to_contain_text("adalimumab")
+    # what the disease reads of the core leads on too
+    page.goto(f"{app.address}/library/network/multiple-myeloma")
+    page.locator("svg a", has_text="proteasome").first.click()
+    expect(page.locator("main")).to_contain_text("bortezomib")
     page.goto(f"{app.address}/library/drugs/nothing")
     expect(page.get_by_role("alert")).to_contain_text("nothing")
 

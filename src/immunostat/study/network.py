@@ -243,6 +243,11 @@ def _nodes(
             yield Node(name, READOUT if is_read else SITUATION, title)
 
 
+def port_of(node: Node) -> str:
+    """Port of the core at which drugs act on the target that a node stands for."""
+    return _ENGAGED.sub("_binding", node.name.removeprefix(f"{CORE}_"))
+
+
 def _target_title(catalog: Catalog, short: str) -> str:
     """Names of the targets whose engagement this is."""
     hook = _ENGAGED.sub("_binding", short)

@@ -16,7 +16,7 @@ from immunostat.base.errors import UnknownNameError, near_matches
 from immunostat.base.sources import cite
 from immunostat.report.network_figure import network_svg
 from immunostat.report.page import inline
-from immunostat.study.network import DRUG, HOOK, network_of
+from immunostat.study.network import DRUG, HOOK, network_of, port_of
 
 PATH = "/library/"
 
@@ -144,10 +144,11 @@ def _diagram(index: Index, situation: str, drugs: tuple[str, ...]) -> Markup:
     catalog = index.catalog
     chosen = [catalog.drug(name) for name in drugs]
     net = network_of(catalog, catalog.situation(situation), chosen or None)
+    hooks = {catalog.target(name).hook for name in catalog.targets()}
     links = {}
     for node in net.nodes:
-        if node.kind == HOOK:
-            links[node.name] = f"/library/at/{node.name}"
+        if node.kind == HOOK and port_of(node) in hooks:
+            links[node.name] = f"/library/at/{port_of(node)}"
         elif node.kind == DRUG:
             links[node.name] = f"/library/drugs/{node.title}"
     svg = network_svg(net, links, has_targets=True)
