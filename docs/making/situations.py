@@ -49,7 +49,11 @@ def draw_network(name: str, picture: str = "") -> None:
     """
     catalog = packaged_catalog()
     network = network_of(catalog, catalog.situation(name))
-    svg = network_svg(network) if picture else network_svg(around_situation(network), None, True)
+    svg = (
+        network_svg(network)
+        if picture
+        else network_svg(around_situation(network, True), None, True)
+    )
     (IMAGES / f"{picture or name}.svg").write_text(svg, encoding="utf-8", newline="\n")
 
 
@@ -65,7 +69,7 @@ def _page(name: str, patients: int) -> str:
         f"![Network: {card.title}](../images/{name}.svg)",
         "Arrows are read from the equations: one stands where the rate of a state depends on "
         "another, with its sign in an untreated patient. Shown is what this situation reads of the "
-        "core and drives in it; what goes on inside the core stands in "
+        "core and drives in it, and the targets that act there at once; the rest of the core stands in "
         "[Immune core](immune-core.md). The same picture: "
         f"`immunostat show {name} --network --around -o network.svg`; without `--around`, and for "
         "a study file, with core and drugs.",

@@ -192,7 +192,7 @@ def _network(
         drugs = [drug for drug in plan.drugs if drug.name not in in_start]
     found = network_of(catalog, catalog.situation(situation), drugs)
     if around:
-        found = around_situation(found)
+        found = around_situation(found, with_targets=drugs is None)
     effects = {1: "raises", -1: "lowers", 0: "unclear"}
     rows = [
         (edge.source, effects[edge.sign] if edge.acts else "nothing here", edge.target)

@@ -122,7 +122,9 @@ def merged(network: Network) -> Network:
     parts: dict[tuple[str, str], list[Node]] = {}
     for node in network.nodes:
         stem = node.name
-        if node.kind in (CELL, SIGNAL):
+        if node.kind == HOOK:
+            stem = port_of(node)
+        elif node.kind in (CELL, SIGNAL):
             stem = node.name.removeprefix(f"{CORE}_")
             while _PART.search(stem) and (shorter := _PART.sub("", stem)):
                 stem = shorter
@@ -150,16 +152,25 @@ def without(network: Network, kind: str = "") -> Network:
     return Network(network.title, nodes, tuple(e for e in ends if e.acts))
 
 
-def around_situation(network: Network) -> Network:
+def around_situation(network: Network, with_targets: bool = False) -> Network:
     """What the situation reads and drives: arrows that begin or end outside the core.
 
     What goes on inside the core is the same in every situation and has a picture of its own.
+
+    Parameters
+    ----------
+    with_targets
+        Whether targets stay that act at once on what the situation reads.
     """
-    outside = {node.name for node in network.nodes if node.kind in (INPUT, SITUATION, READOUT)}
+    kinds = {node.name: node.kind for node in network.nodes}
+    outside = {name for name, kind in kinds.items() if kind in (INPUT, SITUATION, READOUT)}
     edges = [edge for edge in network.edges if edge.source in outside or edge.target in outside]
+    if with_targets:
+        seen = {edge.source for edge in edges if edge.target in outside} - outside
+        edges += [e for e in network.edges if kinds[e.source] == HOOK and e.target in seen]
     ends = {name for edge in edges for name in (edge.source, edge.target)}
     nodes = tuple(node for node in network.nodes if node.name in ends)
-    return Network(network.title, nodes, tuple(edges))
+    return Network(network.title, nodes, tuple(dict.fromkeys(edges)))
 
 
 def network_of(

@@ -16,7 +16,7 @@ from immunostat.base.errors import UnknownNameError, near_matches
 from immunostat.base.sources import cite
 from immunostat.report.network_figure import network_svg
 from immunostat.report.page import inline
-from immunostat.study.network import DRUG, HOOK, network_of, port_of
+from immunostat.study.network import DRUG, HOOK, around_situation, network_of, port_of
 
 PATH = "/library/"
 
@@ -89,8 +89,10 @@ def network(bench: Workbench, situation: str, query: str) -> str:
     situations = bench.index.situations
     situation = situation or next(iter(situations), "")
     title = bench.catalog.situation(situation).title
-    drugs = Address(query).all("drug")[:MOST_DRUGS]
-    drawn = _diagram(bench.index, situation, drugs)
+    address = Address(query)
+    drugs = address.all("drug")[:MOST_DRUGS]
+    is_whole = bool(address.one("whole")) or bool(drugs)
+    drawn = _diagram(bench.index, situation, drugs, is_whole)
     return frame.page(
         "library_network.html",
         PATH,
@@ -101,8 +103,9 @@ def network(bench: Workbench, situation: str, query: str) -> str:
         situations=list(situations.values()),
         drugs=bench.index.drugs_for(situation),
         chosen=drugs,
+        is_whole=is_whole,
         drawn=drawn,
-        same=_network_same(situation),
+        same=_network_same(situation, is_whole),
     )
 
 
@@ -139,16 +142,18 @@ def hook(bench: Workbench, port: str) -> str:
 
 
 @lru_cache(maxsize=32)
-def _diagram(index: Index, situation: str, drugs: tuple[str, ...]) -> Markup:
+def _diagram(index: Index, situation: str, drugs: tuple[str, ...], is_whole: bool) -> Markup:
     """The diagram with links; joining the model takes seconds, so it is kept."""
     catalog = index.catalog
     chosen = [catalog.drug(name) for name in drugs]
     net = network_of(catalog, catalog.situation(situation), chosen or None)
+    if not is_whole:
+        net = around_situation(net, with_targets=True)
     hooks = {catalog.target(name).hook for name in catalog.targets()}
     links = {}
     for node in net.nodes:
         if node.kind == HOOK and port_of(node) in hooks:
-            links[node.name] = f"/library/at/{port_of(node)}"
+            links[port_of(node)] = f"/library/at/{port_of(node)}"
         elif node.kind == DRUG:
             links[node.name] = f"/library/drugs/{node.title}"
     svg = network_svg(net, links, has_targets=True)
@@ -168,14 +173,15 @@ def _python(call: str) -> str:
     )
 
 
-def _network_same(situation: str) -> SameAs:
+def _network_same(situation: str, is_whole: bool) -> SameAs:
+    own = f"network_of(catalog, catalog.situation({situation!r}))"
     return SameAs(
         "",
-        f"immunostat show {situation} --network -o network.svg",
+        f"immunostat show {situation} --network {'' if is_whole else '--around '}-o network.svg",
         "from immunostat.catalog.lookup import packaged_catalog\n"
         "from immunostat.report.network_figure import write_network\n"
-        "from immunostat.study.network import network_of\n\n"
+        "from immunostat.study.network import around_situation, network_of\n\n"
         "catalog = packaged_catalog()\n"
-        f"network = network_of(catalog, catalog.situation({situation!r}))\n"
-        'write_network(network, "network.svg")\n',
+        f"network = {own if is_whole else f'around_situation({own}, with_targets=True)'}\n"
+        'write_network(network, "network.svg", has_targets=True)\n',
     )
