@@ -69,8 +69,8 @@ def _page(name: str, patients: int) -> str:
         f"![Network: {card.title}](../images/{name}.svg)",
         "Arrows are read from the equations: one stands where the rate of a state depends on "
         "another, with its sign in an untreated patient. Shown is what this situation reads of the "
-        "core and drives in it, and the targets that act there at once; the rest of the core stands "
-        "in [Immune core](immune-core.md). The same picture: "
+        "core and drives in it, and the targets that act there at once; the rest of the core "
+        "stands in [Immune core](immune-core.md). The same picture: "
         f"`immunostat show {name} --network --around -o network.svg`; without `--around`, and for "
         "a study file, with core and drugs.",
         "## Equations",
