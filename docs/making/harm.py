@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 IMAGES = ROOT / "docs" / "images"
 
 #: Patients of each situation: enough for rates to two digits, and for grades that few reach.
-SIZES = {"rheumatoid-arthritis": 300, "multiple-sclerosis": 100, "multiple-myeloma": 150}
+SIZES = {"rheumatoid-arthritis": 300, "multiple-sclerosis": 200, "multiple-myeloma": 200}
 
 
 def pages(patients: int) -> dict[str, str]:
