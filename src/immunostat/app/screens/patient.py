@@ -210,11 +210,16 @@ def _drivers(result: Result) -> list[tuple[str, str, str]]:
             found = drivers(result, arm, column)
             text = "; ".join(
                 f"{'more' if own.correlation > 0 else 'less'} with higher "
-                f"{words.label(own.name)} ({words.signed(own.correlation, 2)})"
+                f"{words.label(_plain(own.name))} ({words.signed(own.correlation, 2)})"
                 for own in found
             )
             rows.append((arm, said, text or "nothing that stands out"))
     return rows
+
+
+def _plain(name: str) -> str:
+    """Name of a number without the part of the model that it belongs to."""
+    return name.removeprefix("disease_").removeprefix("core_")
 
 
 def _what_if(first: Result, other: Result) -> list[tuple[str, list[tuple[str, str]]]]:
