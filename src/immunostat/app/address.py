@@ -97,8 +97,10 @@ def query(pairs: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
     flat: list[tuple[str, str]] = []
     for name, value in items:
-        several = isinstance(value, Sequence) and not isinstance(value, str)
-        for one in value if several else [value]:  # type: ignore[union-attr]
+        several: Sequence[object] = (value,)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            several = value
+        for one in several:
             text = "" if one is None else str(one)
             if text:
                 flat.append((name, text))

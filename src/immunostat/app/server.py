@@ -150,7 +150,7 @@ def _live(
     return shiny.App(ui, server)
 
 
-def warm(bench: Workbench) -> tuple[threading.Thread, ...]:
+def warm(bench: Workbench) -> None:
     """Read the cards, and compute what the first page shows while it is on its way."""
 
     def draw() -> None:  # starting the drawing program needs a core of its own, and no Python
@@ -169,10 +169,8 @@ def warm(bench: Workbench) -> tuple[threading.Thread, ...]:
 
             bench.explored(state.query, study, EXPLORE, tell)
 
-    threads = tuple(threading.Thread(target=own, daemon=True) for own in (draw, read))
-    for own in threads:
-        own.start()
-    return threads
+    for own in (draw, read):
+        threading.Thread(target=own, daemon=True).start()
 
 
 def serve(bench: Workbench, port: int, ready: Callable[[str], None] | None = None) -> None:

@@ -251,8 +251,7 @@ class SituationCard(Card):
             if component.error_of and component.error_of not in self.components:
                 raise ValueError(f"components.{name}: no component '{component.error_of}'")
         check_endpoints(self.endpoints, self.events, self.components)
-        self.visit_every_day  # noqa: B018 (refuses words that are no time)
-        self.sample_every_day  # noqa: B018
+        _ = self.visit_every_day, self.sample_every_day  # refuses words that are no time
         for name in (self.main_endpoint, self.course):
             if name not in self.endpoints:
                 raise ValueError(f"no endpoint '{name}'")

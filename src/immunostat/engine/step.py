@@ -252,23 +252,6 @@ class KernelText:
         f.store(inverse, layout.INVERSE_STEP)
         f.store(f.mul(inverse, f.number(1.0 / self.method.gamma)), layout.DIAGONAL)
 
-    def _stage_sum(
-        self, f: Function, at: object, weights: tuple[float, ...], start: str | None, first: int = 0
-    ) -> str:
-        """start + sum of weights times stages, at the current row of a loop."""
-        n, layout = self.system.n_states, self.layout
-        total = start
-        for j, weight in enumerate(weights[first:], first):
-            k = f.load(at(layout.stages + j * n))  # type: ignore[operator]
-            if total is None:
-                total = f.mul(k, f.number(weight))
-            elif weight == 1.0:
-                total = f.add(total, k)
-            else:
-                total = f.fma(k, f.number(weight), total)
-        assert total is not None
-        return total
-
     def _combine(self, f: Function, i: int) -> None:
         """What a stage takes from those before: trial states y + sum A k, and memory sum C k."""
         layout, method = self.layout, self.method

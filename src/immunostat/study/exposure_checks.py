@@ -297,7 +297,7 @@ def by_drug(table: pd.DataFrame) -> pd.DataFrame:
             {
                 "drug": name,
                 "checks": len(own),
-                "independent": int((own["independent"] == True).sum()),  # noqa: E712
+                "independent": int(own["independent"].eq(True).sum()),
                 "ratio": ratio,
                 "lowest": float(own["ratio"].min()),
                 "highest": float(own["ratio"].max()),
