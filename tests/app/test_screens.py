@@ -267,3 +267,41 @@ def test_light_and_dark_are_kept(app: Any, page: Page) -> None:
     assert light != dark
     page.reload()
     assert page.evaluate("getComputedStyle(document.body).color") == dark
+
+
+#: Contrast of each visible text with the first opaque background behind it (WCAG 2.1, 1.4.3).
+CONTRASTS = r"""() => {
+  const light = (c) => c.map((v) => v / 255)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const numbers = (css) => css.match(/[\d.]+/g).map(Number);
+  const found = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const own = texts.currentNode.parentElement;
+    const box = own.getBoundingClientRect();
+    if (!texts.currentNode.textContent.trim() || !box.width || !box.height) continue;
+    if (own.closest("svg, script, style, option, [hidden]")) continue;
+    let behind = own;
+    const shade = (part) => numbers(getComputedStyle(part).backgroundColor);
+    while (behind && (shade(behind)[3] ?? 1) < 1) behind = behind.parentElement;
+    const back = behind ? shade(behind) : [255, 255, 255];
+    const colors = [numbers(getComputedStyle(own).color), back];
+    const [low, high] = colors.map((c) => light(c.slice(0, 3))).sort((a, b) => a - b);
+    found.push([(high + 0.05) / (low + 0.05), texts.currentNode.textContent.trim()]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_background(app: Any, browser: Browser, scheme: Any) -> None:
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    for screen in ("trial/", "patient/", "library/drugs/tofacitinib", "results/"):
+        page.goto(f"{app.address}/{screen}")
+        found = page.evaluate(CONTRASTS)
+        assert len(found) > 20
+        # AA, for text of any size
+        assert min(found)[0] >= 4.5, f"{screen}: {min(found)}"
+    context.close()
