@@ -47,6 +47,11 @@ def test_explore_shows_the_chain_and_its_address_reopens_it(app: Any, page: Page
     explored(page)
     expect(page.locator("#a1")).to_have_value(re.compile("^adalimumab 80 mg "))
     assert page.locator("#figure-profile svg").inner_html() == before
+    # a number that the slider would round stays what the link says
+    page.goto(f"{app.address}/explore/?{re.sub('patients=[0-9]+', 'patients=37', EXPLORE)}")
+    explored(page)
+    assert "patients=37" in page.url
+    expect(page.locator("#status")).to_contain_text("37 virtual patients")
 
 
 def test_the_study_file_of_explore_gives_what_is_on_screen(
