@@ -44,10 +44,11 @@ def test_peginterferon_cures_more_than_short_lived_interferon_and_costs_counts()
 
 
 @pytest.mark.slow
-def test_a_glucocorticoid_shortens_symptoms_of_influenza_and_hardly_shedding() -> None:
-    found = estimates(small("influenza", 40))
+def test_a_glucocorticoid_shortens_symptoms_of_influenza_and_not_shedding() -> None:
+    # The difference is a twentieth of a day, which forty patients do not tell.
+    found = estimates(small("influenza", 300))
     assert found["symptom-days", "prednisone"] < found["symptom-days", "untreated"]
-    assert found["shedding", "prednisone"] == pytest.approx(found["shedding", "untreated"], abs=0.2)
+    assert found["shedding", "prednisone"] >= found["shedding", "untreated"]
 
 
 @pytest.mark.slow
