@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from immunostat.base.errors import InputError, Place, UnknownNameError, near_matches, shown_path
+from immunostat.base.errors import InputError, UnknownNameError, near_matches, shown_path
+from immunostat.cli.options import CsvOption, JsonOption, check_folder
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -65,8 +64,7 @@ def balance(
     from immunostat.study.result import open_result
     from immunostat.study.weights import Weights, illustrative, read_weights
 
-    if output is not None and output.exists() and not output.is_dir():
-        raise InputError("the output is a file, not a folder", Place(shown_path(output)))
+    check_folder(output)
     result = open_result(folder)
     read = read_weights(weights) if weights is not None else Weights({})
     is_own = bool(read.weights or weight)

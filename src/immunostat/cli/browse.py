@@ -9,11 +9,10 @@ import typer
 
 from immunostat.base.errors import UnknownNameError, near_matches
 from immunostat.cli.drugs import drugs
+from immunostat.cli.options import CsvOption, JsonOption
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,

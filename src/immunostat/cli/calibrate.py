@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.cli.options import BriefOption, JsonOption, ThreadsOption
 from immunostat.cli.printing import (
     NOTICE,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -56,9 +56,7 @@ def calibrate(
             "--weights/--no-weights", help="Seek prevalence weights after the fit; else the card's."
         ),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all processors if left out.")
-    ] = None,
+    threads: ThreadsOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder; results/calibrate-NAME if left out."),
@@ -79,7 +77,7 @@ def calibrate(
         Path | None,
         typer.Option(help="With --apply: write the changed card into this catalog folder instead."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    quiet: BriefOption = False,
     as_json: JsonOption = False,
 ) -> None:
     from immunostat.catalog.calibrations import calibration_named, resolved

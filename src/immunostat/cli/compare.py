@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.cli.options import CsvOption, JsonOption, check_folder
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -49,8 +48,7 @@ def compare(
         raise InputError(
             "a comparison needs two results", remedy="immunostat compare RESULT1 RESULT2"
         )
-    if output is not None and output.exists() and not output.is_dir():
-        raise InputError("the output is a file, not a folder", Place(shown_path(output)))
+    check_folder(output)
     names = _names(results)
     opened = [open_result(folder) for folder in results]
     found = {}

@@ -9,14 +9,8 @@ from pathlib import Path
 
 import typer
 
-from immunostat.cli.printing import (
-    NOTICE,
-    CsvOption,
-    JsonOption,
-    format_of,
-    guarded,
-    print_table,
-)
+from immunostat.cli.options import CsvOption, JsonOption
+from immunostat.cli.printing import NOTICE, format_of, guarded, print_table
 
 #: Packages whose version matters to results or speed.
 PACKAGES = (

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from immunostat.base.errors import InputError, UnknownNameError, near_matches
+from immunostat.cli.options import CsvOption, JsonOption
 from immunostat.cli.printing import (
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,

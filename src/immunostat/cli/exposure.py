@@ -10,11 +10,10 @@ from typer.core import TyperGroup
 
 from immunostat.base.errors import InputError, Place, shown_path
 from immunostat.cli import harm_validation, validation
+from immunostat.cli.options import CsvOption, JsonOption, SeedOption
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -96,7 +95,7 @@ def pk(
         float | None, typer.Option(help="Length of treatment; until steady state if left out.")
     ] = None,
     patients: Annotated[int, typer.Option(min=1, max=100_000, help="Number of people.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 1,
+    seed: SeedOption = 1,
     population: Annotated[str, typer.Option(help="Whose body sizes they have.")] = "adults",
     output: OutputOption = None,
     as_json: JsonOption = False,
@@ -181,7 +180,7 @@ def validate_pk(
     context: typer.Context,
     drugs: Annotated[list[str] | None, typer.Argument(help="Drugs; all if left out.")] = None,
     patients: Annotated[int, typer.Option(min=10, help="People for each regimen.")] = 500,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 1,
+    seed: SeedOption = 1,
     output: OutputOption = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,

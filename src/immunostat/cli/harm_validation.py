@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.cli.options import CsvOption, JsonOption, QuietOption, SeedOption, ThreadsOption
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Exit,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -37,15 +36,13 @@ def validate_harms(
     patients: Annotated[
         int, typer.Option(min=10, max=100_000, help="Virtual patients in each arm.")
     ] = 500,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all processors if left out.")
-    ] = None,
+    seed: SeedOption = 1,
+    threads: ThreadsOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for tables and the figure, or a .csv file."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:

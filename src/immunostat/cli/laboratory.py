@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.cli.options import ThreadsOption
 from immunostat.cli.printing import NOTICE, guarded, message
 
 #: Port of the app if nobody asks for another.
@@ -24,9 +25,7 @@ def app(
     results: Annotated[
         Path, typer.Option(help="Folder of result folders: read, and written by trials.")
     ] = Path("results"),
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores if not given.")
-    ] = None,
+    threads: ThreadsOption = None,
     browser: Annotated[bool, typer.Option(help="Open the app in a browser.")] = True,
 ) -> None:
     try:

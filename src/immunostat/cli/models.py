@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from immunostat.base.errors import InputError, Place, shown_path
-from immunostat.cli.printing import (
-    NOTICE,
-    CsvOption,
-    Format,
-    JsonOption,
-    format_of,
-    guarded,
-    message,
-    print_table,
-)
+from immunostat.cli.options import CsvOption, JsonOption
+from immunostat.cli.printing import NOTICE, Format, format_of, guarded, message, print_table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from immunostat.base.errors import InputError, Place, UnknownNameError, shown_path
+from immunostat.base.errors import Place, UnknownNameError, shown_path
+from immunostat.cli.options import CsvOption, JsonOption, check_folder
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -40,8 +39,7 @@ def patient(
     from immunostat.study import one_patient
     from immunostat.study.result import open_result
 
-    if output is not None and output.exists() and not output.is_dir():
-        raise InputError("the output is a file, not a folder", Place(shown_path(output)))
+    check_folder(output)
     opened = open_result(result)
     shown = _found(opened, number, result)
     standing = one_patient.standing(one_patient.people(opened), number)

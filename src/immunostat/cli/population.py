@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from immunostat.base.errors import shown_path
+from immunostat.cli.options import BriefOption, CsvOption, JsonOption, ThreadsOption
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -96,8 +95,8 @@ def build(
         Path | None,
         typer.Option("--output", "-o", help="Folder; populations/<name of population> if not."),
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores if not.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    threads: ThreadsOption = None,
+    quiet: BriefOption = False,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import typer
 
@@ -41,10 +41,6 @@ class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
     CSV = "csv"
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV, for programs.")]
 
 
 def format_of(as_json: bool, as_csv: bool) -> Format:

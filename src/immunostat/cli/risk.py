@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.base.errors import InputError, shown_path
+from immunostat.cli.options import (
+    CsvOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    ThreadsOption,
+    check_folder,
+)
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,
@@ -62,14 +68,12 @@ def risk(
     patients: Annotated[
         int, typer.Option(min=10, max=100_000, help="Number of virtual twins.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all processors if left out.")
-    ] = None,
+    seed: SeedOption = 1,
+    threads: ThreadsOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for tables and the figure.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
@@ -77,8 +81,7 @@ def risk(
     from immunostat.cli.progress import progress_bar
     from immunostat.study.risk import risk_of
 
-    if output is not None and output.exists() and not output.is_dir():
-        raise InputError("the output is a file, not a folder", Place(shown_path(output)))
+    check_folder(output)
     before = ["prior_" + re.sub(r"[\s-]+", "_", own.strip().lower()) for own in prior or []]
     described = dict.fromkeys(before, 1.0) | _described(age, sex, weight, known or [])
     catalog = Catalog.packaged(context.obj)

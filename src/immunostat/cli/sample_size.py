@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from immunostat.base.errors import shown_path
+from immunostat.cli.options import CsvOption, JsonOption, QuietOption, ThreadsOption
 from immunostat.cli.printing import (
     NOTICE,
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     message,
@@ -43,14 +42,14 @@ def sample_size(
     replicates: Annotated[
         int, typer.Option(min=20, max=100_000, help="Whole trials at each size.")
     ] = 400,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; all cores if not.")] = None,
+    threads: ThreadsOption = None,
     settings: SetOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the table and the figure.")
     ] = None,
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     from immunostat.catalog.lookup import Catalog
     from immunostat.study.required_size import required_size

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.cli.options import CsvOption, JsonOption
 from immunostat.cli.printing import (
-    CsvOption,
     Format,
-    JsonOption,
     format_of,
     guarded,
     heading,

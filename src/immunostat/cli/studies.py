@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from immunostat.base.errors import InputError, Place, near_matches, shown_path
-from immunostat.cli.printing import (
-    NOTICE,
-    Exit,
-    Format,
-    guarded,
-    message,
-    print_table,
-)
+from immunostat.cli.options import BriefOption, ThreadsOption, check_folder
+from immunostat.cli.printing import NOTICE, Exit, Format, guarded, message, print_table
 from immunostat.cli.progress import progress_bar
 from immunostat.cli.show import SetOption, StudyArgument, overview, show
 
@@ -52,12 +46,10 @@ def run(
     ] = None,
     patients: Annotated[int | None, typer.Option(help="Number of patients in each arm.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads; all cores if not given.")
-    ] = None,
+    threads: ThreadsOption = None,
     settings: SetOption = None,
     dry_run: Annotated[bool, typer.Option(help="Check and show, but do not simulate.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    quiet: BriefOption = False,
     force: Annotated[
         bool,
         typer.Option(
@@ -162,9 +154,8 @@ def _refuse_to_forget(chunks: Path, resume: bool, force: bool) -> None:
 
 def _refuse_foreign(folder: Path, force: bool) -> None:
     """A result replaces an earlier result, and nothing else unless forced."""
+    check_folder(folder)
     place = Place(shown_path(folder))
-    if folder.exists() and not folder.is_dir():
-        raise InputError("the output is a file, not a folder", place, "choose another with -o")
     is_own = (folder / "run.json").is_file() or (folder / ".chunks" / "mark.json").is_file()
     is_foreign = folder.is_dir() and any(folder.iterdir()) and not is_own
     if is_foreign and not force:

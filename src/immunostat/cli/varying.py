@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from immunostat.base.errors import InputError, Place, shown_path
+from immunostat.cli.options import check_folder
 from immunostat.cli.printing import NOTICE, Exit, Format, heading, message, print_json, print_table
 
 if TYPE_CHECKING:
@@ -131,8 +132,7 @@ def asked_study(
         raise InputError(
             "--resume needs the folder of the cut-off run", Place("--resume"), "name it with -o"
         )
-    if output is not None and output.exists() and not output.is_dir():
-        raise InputError("the output is a file, not a folder", Place(shown_path(output)))
+    check_folder(output)
     changes = [*(settings or [])]
     changes += [f"population.seed={seed}"] if seed is not None else []
     catalog = Catalog.packaged(context.obj)
