@@ -48,6 +48,10 @@ def pages() -> dict[str, str]:
             "To add one: the equations in `models/published/`, and a card in `published/` "
             "([its keys](../reference/cards.md#published-model)) that names what is printed and "
             "how a run is read.",
+            "**Not here: Bedathuru 2024 (arthritis).** Its equations stand in a binary project "
+            "file of another program, which could not be read, and of the publication only the "
+            "abstract could be: no response to a drug is printed there. Its base parameter values "
+            "were read; those that the immune core uses name it ([immune core](immune-core.md)).",
             *parts,
         )
     }

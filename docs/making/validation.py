@@ -13,6 +13,7 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.report import style
 from immunostat.report.validation_figures import agreement, forest
 from immunostat.study.goals import GOALS, conclusion, errors
+from immunostat.study.no_goal import errors_without_goal
 from immunostat.study.validation import Validation, validate
 from making.markdown import page, table
 from making.trial_run import ROOT
@@ -51,6 +52,7 @@ def _page(situation: str, patients: int) -> str:
         "and virtual trials are samples of patients. `inside` counts predictions within the "
         "published 95 % interval.",
         _errors(rows, {goal.name: goal.digits for goal in found.goals}),
+        *_without_goal(found),
         "## Every arm",
         f"![Forest plot](../images/validation-{situation}-forest.svg)",
         "## Every value",
@@ -125,6 +127,34 @@ def _errors(rows: pd.DataFrame, digits_of: Mapping[str, int]) -> str:
         )
     columns = ("goal", "group", "values", "mean absolute error", "by chance", "mean error")
     return table((*columns, "largest", "inside"), lines)
+
+
+def _without_goal(found: Validation) -> list[str]:
+    lines = []
+    for row in errors_without_goal(found.table).to_dict("records"):
+        digits = 0 if row["unit"] == "%" else 2
+        inside = NONE if math.isnan(row["inside"]) else f"{100 * row['inside']:.0f} %"
+        measure = "" if row["measure"] == "value" else f", {row['measure']}"
+        lines.append(
+            (
+                f"{row['endpoint']}{measure}",
+                row["unit"],
+                row["values"],
+                f"{row['mean_observed']:.{digits}f}",
+                f"{row['mean_absolute_error']:.{digits}f}",
+                f"{row['mean_error']:+.{digits}f}",
+                f"{row['worst']:+.{digits}f}",
+                inside,
+            )
+        )
+    if not lines:
+        return []
+    columns = ("endpoint", "unit", "values", "mean published", "mean absolute error")
+    return [
+        "### Where no goal is set",
+        "Held-back values of other endpoints and other weeks, read in a source.",
+        table((*columns, "mean error", "largest", "inside"), lines),
+    ]
 
 
 def _skipped(found: Validation) -> str:

@@ -53,6 +53,7 @@ def here(tmp_path, monkeypatch):
         ("mg subcutaneous", "mg", 6, "routes of adalimumab: subcutaneous"),
         ("mg subcutaneous", "mg oral", 6, "routes of adalimumab: subcutaneous"),
         ("every 2 weeks", "every 2", 6, "for example 'every 2 weeks'"),
+        ("every 2 weeks", "at weeks 0, 2, 6", 6, "put the text before 2 in quotes"),
         ("patients: 4", "patients: -4", 3, "it should be greater than 0"),
         ("duration: 4 weeks", "duration: 4", 7, "for example 24 weeks"),
         ("duration: 4 weeks", "duration: 4 mg", 7, "for example 24 weeks"),

@@ -191,6 +191,8 @@ class TrialResultCard(WhenCard):
     sd: Number | None = None
     n: Annotated[int, Field(gt=0)] | None = None
     statistic: str = ""
+    #: Of a result that trains though the rest of its arm is held back.
+    role: Literal["training"] | None = None
 
 
 class TrialArmCard(Card):

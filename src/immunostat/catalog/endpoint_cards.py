@@ -25,12 +25,28 @@ class ComponentCard(Card):
     title: Text
     output: Name
     unit: str
+    #: Standard deviation of the logarithm between visits.
     error: FactCard | None = None
+    #: Standard deviation between visits, in the unit of the component.
+    additive_error: FactCard | None = None
     error_of: Name | None = None
     factor: FactCard | None = None
     low: Number
     high: Number
     step: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_one_error(self) -> Self:
+        if self.additive_error is None:
+            return self
+        if self.error is not None or self.error_of is not None:
+            raise ValueError("write one of 'error', 'error_of' and 'additive_error'")
+        if self.additive_error.unit != self.unit:
+            raise ValueError(
+                f"'additive_error' is in '{self.additive_error.unit}'; write it in '{self.unit}', "
+                "the unit of the component"
+            )
+        return self
 
 
 class EventCard(Card):

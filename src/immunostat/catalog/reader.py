@@ -310,7 +310,19 @@ def _explained(error: Mapping[str, Any], path: Path_, document: Document, model:
     shown = repr(error["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     wanted = error["msg"].replace("Input should", "it should")
+    if kind == "string_type" and _follows_a_text(document.data, path):
+        wanted = f"a comma inside [ ] begins a new entry; put the text before {shown} in quotes"
     return InputError(f"{name}: {shown} does not fit", place, wanted)
+
+
+def _follows_a_text(data: Data, path: Path_) -> bool:
+    """Whether the item before this one of a list is a text, which a comma may have cut off."""
+    for part in path[:-1]:
+        data = data[part]
+    last = path[-1] if path else None
+    if not (isinstance(data, list) and isinstance(last, int) and last > 0):
+        return False
+    return isinstance(data[last - 1], str)
 
 
 def explain(error: ValidationError, document: Document, model: Any) -> InputError:

@@ -106,6 +106,7 @@ def _print(found: Validation) -> None:
             "Not simulated",
         )
         heading("")
+    _print_without_goal(found)
     _print_errors(found)
 
 
@@ -159,6 +160,25 @@ def _print_errors(found: Validation) -> None:
         title = f"{goal.name}: held-back arms, predicted minus published ({goal.unit})"
         print_table((*names, "largest", "inside"), lines, Format.TEXT, title)
         heading(conclusion(goal, own))
+
+
+def _print_without_goal(found: Validation) -> None:
+    """How far held-back predictions are off where no goal is set."""
+    from immunostat.study.no_goal import errors_without_goal
+
+    lines = []
+    for row in _records(errors_without_goal(found.table)):
+        digits = 0 if row["unit"] == "%" else 2
+        measure = "" if row["measure"] == "value" else f", {row['measure']}"
+        numbers = [f"{row[key]:.{digits}f}" for key in ("mean_observed", "mean_absolute_error")]
+        signed = [f"{row[key]:+.{digits}f}" for key in ("mean_error", "worst")]
+        what = (row["endpoint"] + measure, row["unit"], row["values"])
+        lines.append((*what, *numbers, *signed))
+    if lines:
+        names = ("endpoint", "unit", "values", "mean published", "mean absolute error")
+        title = "Held-back values without a goal"
+        print_table((*names, "mean error", "largest"), lines, Format.TEXT, title)
+        heading("")
 
 
 def _errors(row: dict[str, Any], digits: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from immunostat.report.efficacy_figures import forest, responders, response
 from immunostat.report.harm_figures import balance, grades, side_effects
 from immunostat.report.harm_maps import chances as harm_chances
 from immunostat.report.harm_maps import rates as harm_rates
+from immunostat.report.probability_figure import probability
 from immunostat.report.style import Figure, png, save, svg
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "harm_rates",
     "kind_of",
     "png",
+    "probability",
     "profile",
     "quadrant",
     "responders",

@@ -8,6 +8,7 @@ from immunostat.report import event_sections, figures, harm_maps, trial_plates, 
 from immunostat.report.efficacy_figures import final_estimates
 from immunostat.report.harm_figures import RATE, has_grades
 from immunostat.report.plate import Plate, file_name
+from immunostat.report.probability_figure import skewed
 from immunostat.report.shape import EVENT_STATISTICS, is_large, shape_of
 from immunostat.study.balance import reference_arm, weighed
 from immunostat.study.dose_balance import best_words, dose_balance, doses_of
@@ -115,6 +116,14 @@ def _benefit(result: Result) -> Iterator[Plate]:
             figures.response(result, name),
             f"{shown} over time, by arm. The band is the 95 % interval of the estimate, not the "
             f"spread between patients.{_periods(result)}",
+        )
+    for name in [] if is_large(result) else skewed(result)[:MOST_SCORES]:
+        yield Plate(
+            "benefit",
+            file_name("probability", name),
+            figures.probability(result, name),
+            f"{words.label(name)} of each patient, in order. Most patients lie near the middle; "
+            "the mean of an arm is made by the few at the right.",
         )
     if shares:
         published = " Small marks beside the bars are published trials with their own intervals."

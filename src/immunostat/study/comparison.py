@@ -106,7 +106,7 @@ def _compared(
                 "arm": arm,
                 "endpoint": result.endpoint,
                 "time_day": day,
-                "role": published.role,
+                "role": result.role or published.role,
                 "observed": observed,
                 "observed_n": np.nan if n is None else n,
                 "observed_low": low,

@@ -106,6 +106,9 @@ COLUMNS = (
     *("worst", "inside", "at_most", "verdict"),
 )
 
+#: Why a value without a goal does not count towards one.
+NO_GOAL = "no goal for this endpoint and week"
+
 #: Groups of `errors`.
 ALL = "all held-back values"
 WITH_DRUG = "with a drug"
@@ -120,6 +123,8 @@ def why_not_judged(
     trial: TrialCard, arm: TrialArmCard, result: TrialResultCard, goals: Sequence[Goal]
 ) -> str:
     """Why a result does not count towards a goal; empty if it does."""
+    if result.role == "training":
+        return "training"
     return why_left_out(trial, arm, goals, result.endpoint, result.week, result.checked)
 
 
@@ -136,7 +141,7 @@ def why_left_out(
     if arm.role == "training":
         return "training"
     if not any(goal.holds(endpoint, week, measure) for goal in goals):
-        return "no goal for this endpoint and week"
+        return NO_GOAL
     if trial.doubt:
         return f"doubtful: {trial.doubt}"
     return "" if checked else "not read in a source"

@@ -169,12 +169,15 @@ def observe(
     observed: dict[str, FloatArray] = {}
     for name, card in components.items():
         origin = card.error_of or name
-        error = components[origin].error
+        error, additive = components[origin].error, card.additive_error
         values = true[card.output] * (card.factor.value if card.factor else 1.0)
-        if error is not None:
+        if error is not None or additive is not None:
             n_visits = values.shape[1]
             scores = streams.normal(seed, f"{purpose} {origin}", numbers, n_visits)
-            values = values * np.exp(error.value * scores)
+            if error is not None:
+                values = values * np.exp(error.value * scores)
+            if additive is not None:
+                values = values + additive.value * scores
         if card.step:
             values = np.round(values / card.step) * card.step
         observed[name] = np.clip(values, card.low, card.high)

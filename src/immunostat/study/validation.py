@@ -312,6 +312,7 @@ def _rows(
             rows.append(
                 {
                     **_about(catalog, group, trial, arm),
+                    "role": result.role or arm.role,
                     "endpoint": result.endpoint,
                     "measure": VALUE,
                     "versus": "",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from immunostat.study.screening import ENTRY, PLAUSIBILITY, Findings, rejection_table
+from immunostat.catalog.endpoint_cards import ComponentCard
+from immunostat.study.screening import ENTRY, PLAUSIBILITY, Findings, observe, rejection_table
 
 
 def block() -> Findings:
@@ -46,3 +48,29 @@ def test_findings_of_some_candidates_keep_their_place_among_all() -> None:
     assert placed.first[1::2].tolist() == block().first.tolist()
     assert (placed.first[::2] == "").all()
     assert placed.counts() == block().counts()
+
+
+def test_an_additive_error_is_as_wide_at_every_value() -> None:
+    # Its standard deviation is in the unit of the component: a film of 0 is read as badly as one of
+    # 100. 5 % of it at 20,000 readings is more than four standard errors of a standard deviation.
+    error = {"value": 2.0, "unit": "1", "evidence": "assumed", "because": "for this test"}
+    given = {"title": "film", "output": "film", "unit": "1", "additive_error": error}
+    card = ComponentCard.model_validate({**given, "low": -100, "high": 200})
+    true = {"film": np.repeat([[0.0, 100.0]], 20_000, axis=0)}
+    seen = observe({"film": card}, true, np.arange(20_000), seed=3)["film"]
+    assert np.allclose(seen.std(axis=0), 2.0, rtol=0.05)
+    assert np.allclose(seen.mean(axis=0), [0.0, 100.0], atol=0.07)
+
+
+@pytest.mark.parametrize(
+    ("also", "said"),
+    [
+        ({"error_of": "joints"}, "one of 'error', 'error_of' and 'additive_error'"),
+        ({"unit": "mm"}, "write it in 'mm'"),
+    ],
+)
+def test_an_error_that_cannot_be_is_refused(also: dict[str, str], said: str) -> None:
+    error = {"value": 2.0, "unit": "1", "evidence": "assumed", "because": "for this test"}
+    given = {"title": "film", "output": "film", "unit": "1", "additive_error": error}
+    with pytest.raises(ValueError, match=said):
+        ComponentCard.model_validate({**given, "low": 0, "high": 1, **also})

@@ -11,6 +11,7 @@ from immunostat.base.errors import InputError, UnknownNameError
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.statistics import proportion
 from immunostat.study.goals import ALL, GOALS, Goal, conclusion, errors, goals_of, why_not_judged
+from immunostat.study.no_goal import errors_without_goal
 from immunostat.study.published_values import observed_value
 from immunostat.study.validation import (
     Group,
@@ -59,7 +60,7 @@ def test_published_values_are_those_of_the_cards(found):
             continue
         n += 1
         assert row["observed"] == result.value
-        assert row["role"] == arm.role
+        assert row["role"] == (result.role or arm.role)
         assert row["checked"] == result.checked
         assert row["source"] == result.source
         assert row["n"] == arm.n
@@ -105,7 +106,8 @@ def test_a_mean_change_is_judged_at_the_week_of_the_goal():
 def test_the_difference_is_predicted_minus_published(found):
     table = found.table
     assert np.allclose(table["difference"], table["predicted"] - table["observed"])
-    assert table["predicted"].between(0, 100).all()
+    shares = table[table["unit"] == "%"]
+    assert shares["predicted"].between(0, 100).all()
     assert (table["predicted_low"] <= table["predicted"]).all()
 
 
@@ -357,3 +359,20 @@ def test_arms_that_only_a_comparison_names_are_told_apart_by_their_doses() -> No
         regimens = regimens_of(catalog, "tuberculosis", arm)
         group.add(trial, arm, regimens, last_day_of(trial, arm, situation))
     assert len(group.arms) == 3
+
+
+def test_values_without_a_goal_are_summed_up_apart(found):
+    table = errors_without_goal(found.table)
+    own = found.table[(found.table["endpoint"] == "mTSS-change") & found.table["checked"]]
+    held = own[own["role"] == "held-back"]
+    row = table[table["endpoint"] == "mTSS-change"].iloc[0]
+    assert row["values"] == len(held) > 0
+    assert row["mean_absolute_error"] == pytest.approx(held["difference"].abs().mean())
+
+
+def test_a_result_can_train_though_its_arm_is_held_back(found):
+    own = found.table[(found.table["trial"] == "DE019") & (found.table["target"] == "none")]
+    roles = own.set_index("endpoint")["role"]
+    assert roles["mTSS-change"] == "training"
+    assert set(roles.drop("mTSS-change")) == {"held-back"}
+    assert not own.set_index("endpoint")["judged"]["mTSS-change"]
