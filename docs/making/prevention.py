@@ -12,7 +12,7 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.balance import Weight, outcomes, weighed
 from immunostat.study.result import Result
 from immunostat.study.run import run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 from making.markdown import number, page, table
 
 HERE = Path(__file__).parent

@@ -40,7 +40,7 @@ def _of_demo(result: Result) -> Result:
     """The result without the arms that were added for other doses."""
     from dataclasses import replace
 
-    from immunostat.study.study import read_study
+    from immunostat.study.study_reader import read_study
 
     plan = read_study(ROOT / "studies" / "ra-biologics.yaml")
     arms = list(plan.arms)

@@ -17,7 +17,7 @@ from immunostat.study.goals import GOALS
 from immunostat.study.network import around_situation, network_of
 from immunostat.study.result import Result
 from immunostat.study.run import run
-from immunostat.study.study import read_study
+from immunostat.study.study_reader import read_study
 from making import cards
 from making.markdown import number, page, table
 from making.trial_run import ROOT

@@ -13,7 +13,7 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.result import Result
 from immunostat.study.run import gathered_of, simulate, summarize
 from immunostat.study.simulation import Simulation
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 from immunostat.study.validation import regimens_of, why_not_simulated
 from immunostat.therapy.grammar import parse_regimen
 from making.markdown import number

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         open_population,
         write_population,
     )
-    from immunostat.study.study import Study, make_study, read_study
+    from immunostat.study.study import Study
+    from immunostat.study.study_reader import make_study, read_study
 
 #: Public names and where they live; each is imported when first used, so that a command line that
 #: prints a version does not wait for a compiler.
@@ -42,8 +43,8 @@ _PLACES = {
     "open_population": "immunostat.study.stored_population",
     "write_population": "immunostat.study.stored_population",
     "Study": "immunostat.study.study",
-    "make_study": "immunostat.study.study",
-    "read_study": "immunostat.study.study",
+    "make_study": "immunostat.study.study_reader",
+    "read_study": "immunostat.study.study_reader",
     "Running": "immunostat.study.run",
     "compare_results": "immunostat.study.compare",
     "required_size": "immunostat.study.required_size",

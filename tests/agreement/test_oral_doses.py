@@ -13,7 +13,7 @@ from immunostat.engine.solve import solve
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.plan import METHOD, prepare
 from immunostat.study.simulation import schedule_of
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 CATALOG = packaged_catalog()
 

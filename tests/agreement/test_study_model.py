@@ -14,7 +14,7 @@ from immunostat.engine.solution import Trajectories
 from immunostat.engine.solve import solve
 from immunostat.study.run import simulate
 from immunostat.study.simulation import joined
-from immunostat.study.study import read_study
+from immunostat.study.study_reader import read_study
 from immunostat.therapy.schedule import schedule_for
 
 STUDY = Path(__file__).parents[2] / "studies" / "ra-biologics.yaml"

@@ -15,7 +15,7 @@ from immunostat.outcomes.myeloma import imwg_response
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.plan import prepare
 from immunostat.study.simulation import schedule_of
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 FRAGMENT = "models/situations/multiple_myeloma.ant"
 EARLY = "relapsed-myeloma-early-lines"

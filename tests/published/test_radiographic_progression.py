@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from immunostat.study.run import run
-from immunostat.study.study import read_study
+from immunostat.study.study_reader import read_study
 
 STUDY = Path(__file__).parents[2] / "studies" / "ra-films.yaml"
 

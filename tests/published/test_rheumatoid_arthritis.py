@@ -10,7 +10,7 @@ import pytest
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.run import run, simulate
 from immunostat.study.simulation import Simulation
-from immunostat.study.study import read_study
+from immunostat.study.study_reader import read_study
 
 STUDY = Path(__file__).parents[2] / "studies" / "ra-biologics.yaml"
 

@@ -12,7 +12,7 @@ from immunostat import write_result
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.cli.app import app
 from immunostat.study.run import run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 STUDY = {
     "situation": "rheumatoid-arthritis",

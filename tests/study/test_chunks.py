@@ -16,7 +16,7 @@ from immunostat.base.errors import InputError
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.cluster import Cluster, maker_for
 from immunostat.study.run import CHUNKS, Running, run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 STUDY = """\
 title: In pieces

@@ -10,7 +10,7 @@ from scipy import stats
 
 from immunostat.base.errors import InputError
 from immunostat.study.run import Running, run
-from immunostat.study.study import make_study, read_study
+from immunostat.study.study_reader import make_study, read_study
 
 STUDIES = Path(__file__).parents[2] / "studies"
 TOCILIZUMAB = "tocilizumab 4 mg/kg intravenous over 1 hour every 4 weeks"

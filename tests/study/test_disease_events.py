@@ -16,7 +16,7 @@ from immunostat.study import validation
 from immunostat.study.goals import Goal, errors
 from immunostat.study.result import open_result, write
 from immunostat.study.run import Running, run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 from immunostat.study.validation import validate
 
 FACT = {"source": "keystone2004", "where": "invented", "evidence": "measured", "checked": True}

@@ -13,7 +13,7 @@ from immunostat.engine.problem import EnsembleProblem, Schedule, Tolerance
 from immunostat.engine.solve import solve
 from immunostat.model.sbml import system_from_sbml
 from immunostat.study.export import Export, export_sbml
-from immunostat.study.study import read_study
+from immunostat.study.study_reader import read_study
 
 STUDY = Path(__file__).resolve().parents[2] / "studies" / "ra-biologics.yaml"
 TIMES = np.linspace(0.0, 56.0, 57) + 0.25

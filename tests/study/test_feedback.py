@@ -18,7 +18,7 @@ from immunostat.study.cohort import draw_cohort, intake, redraw
 from immunostat.study.plan import prepare
 from immunostat.study.run import run
 from immunostat.study.simulation import simulate_cohort
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 CORE = """\
 model tiny_core(danger, tnf_binding)

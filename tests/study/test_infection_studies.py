@@ -7,7 +7,7 @@ import pytest
 
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.run import run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from immunostat.base.errors import InputError
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study import result
 from immunostat.study.run import Running, run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 PATIENTS = 150
 STUDY = {

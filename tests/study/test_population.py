@@ -28,7 +28,7 @@ from immunostat.study.screening import ENTRY
 from immunostat.study.simulation import simulate_cohort
 from immunostat.study.specs import endpoint_spec
 from immunostat.study.stored_population import open_population, write_population
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 from immunostat.therapy.grammar import parse_regimen
 
 CATALOG = packaged_catalog()

@@ -8,7 +8,7 @@ import pytest
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.scores import ctcae_grade
 from immunostat.study.run import run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 ADALIMUMAB = "adalimumab 40 mg subcutaneous every 2 weeks"
 TOCILIZUMAB = "tocilizumab 8 mg/kg intravenous over 1 hour every 4 weeks"

@@ -14,7 +14,7 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.cli import app
 from immunostat.study.required_size import required_size
 from immunostat.study.run import run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 STUDY = {
     "situation": "rheumatoid-arthritis",

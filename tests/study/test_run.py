@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from immunostat.study.run import run
-from immunostat.study.study import read_study
+from immunostat.study.study_reader import read_study
 
 STUDY = Path(__file__).parents[2] / "studies" / "ra-biologics.yaml"
 SMALL = ("population.patients=40", "duration=12 weeks")

@@ -17,7 +17,7 @@ from immunostat.cli import app
 from immunostat.study.plan import prepare
 from immunostat.study.run import run
 from immunostat.study.sensitivity import local_sensitivity
-from immunostat.study.study import read_study
+from immunostat.study.study_reader import read_study
 from immunostat.study.trial_answer import outputs_for, trial_answer
 from immunostat.study.varied import FACTORS, chosen, varied_parameters
 

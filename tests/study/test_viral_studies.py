@@ -9,7 +9,7 @@ import pytest
 
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.run import run
-from immunostat.study.study import make_study, read_study
+from immunostat.study.study_reader import make_study, read_study
 
 STUDIES = Path(__file__).parents[2] / "studies"
 

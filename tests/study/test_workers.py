@@ -17,7 +17,7 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.chunks import Cut, Order
 from immunostat.study.cluster import Cluster, DaskMaker, maker_for
 from immunostat.study.run import Running, run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 pytest.importorskip("distributed")
 

@@ -14,7 +14,8 @@ from immunostat.app.index import Index
 from immunostat.app.limits import TRIAL
 from immunostat.base.errors import InputError, near_matches
 from immunostat.catalog.reader import parse_yaml
-from immunostat.study.study import Study, study_of
+from immunostat.study.study import Study
+from immunostat.study.study_reader import study_of
 
 #: Keys of the arms in an address.
 LETTERS = ("a", "b", "c", "d", "e", "f")

@@ -55,7 +55,7 @@ def _run(
     from immunostat.report import page
     from immunostat.study import result as results
     from immunostat.study.run import run
-    from immunostat.study.study import study_of
+    from immunostat.study.study_reader import study_of
 
     told = 0.0
 

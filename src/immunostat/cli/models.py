@@ -169,7 +169,7 @@ def export(
     """Write the joined model of a study for other programs."""
     from immunostat.catalog.lookup import Catalog
     from immunostat.study.export import export_sbml
-    from immunostat.study.study import read_study
+    from immunostat.study.study_reader import read_study
 
     if not sbml:
         raise InputError("say what to write", remedy="immunostat export STUDY --sbml")

@@ -53,7 +53,7 @@ def sample_size(
 ) -> None:
     from immunostat.catalog.lookup import Catalog
     from immunostat.study.required_size import required_size
-    from immunostat.study.study import read_study
+    from immunostat.study.study_reader import read_study
 
     catalog, how = Catalog.packaged(context.obj), format_of(as_json, as_csv)
     plan = read_study(study, catalog, settings or [])

@@ -96,7 +96,7 @@ def show(
     as_json: JsonOption = False,
     as_csv: CsvOption = False,
 ) -> None:
-    from immunostat.study.study import read_study
+    from immunostat.study.study_reader import read_study
 
     catalog, how = _catalog(context), format_of(as_json, as_csv)
     if output is not None and not network:

@@ -80,7 +80,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    from immunostat.study.study import read_study
+    from immunostat.study.study_reader import read_study
 
     changes = list(settings or [])
     changes += [f"population.patients={patients}"] if patients is not None else []
@@ -209,7 +209,7 @@ def check(
     catalog, document = _catalog(context), read_yaml(file)
     folder = _kind_of(file, document.data, kind)
     if folder == "studies":
-        from immunostat.study.study import study_of
+        from immunostat.study.study_reader import study_of
 
         plan = study_of(document, catalog)
         n_doses = sum(

@@ -126,7 +126,7 @@ def asked_study(
 ) -> Asked:
     """Read the study of a command, with the options that change it."""
     from immunostat.catalog.lookup import Catalog
-    from immunostat.study.study import read_study
+    from immunostat.study.study_reader import read_study
 
     if resume and output is None:
         raise InputError(

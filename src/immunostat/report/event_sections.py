@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import altair as alt
 import pandas as pd
 
-from immunostat.report import plate, style, trial_figures, trial_tables, words
+from immunostat.report import plate, style, survival_figures, trial_figures, trial_tables, words
 from immunostat.report.shape import EVENT_STATISTICS
 from immunostat.report.trial_words import few, quoted
 from immunostat.study.disease_tables import COUNT, FREE, INCIDENCE
@@ -64,7 +64,7 @@ def _at_visits(result: Result, name: str) -> plate.Plate:
     """An event that visits find."""
     curves = trial_tables.event_curves(result, name)
     what = trial_tables.event_of(name)
-    figure = trial_figures.kaplan_meier(
+    figure = survival_figures.kaplan_meier(
         curves, what, colors=style.arm_colors(result), is_rising=True
     )
     below = "; below stand the patients still at risk" if "n_at_risk" in curves else ""
@@ -91,7 +91,7 @@ def _exact(result: Result, name: str, rows: pd.DataFrame) -> plate.Plate:
             f"Mean number of events ({what}) per patient so far, of those still followed. The band "
             "is the 95 % interval.",
         )
-    figure = trial_figures.kaplan_meier(
+    figure = survival_figures.kaplan_meier(
         curves,
         what,
         colors=colors,

@@ -149,7 +149,7 @@ def event_of(endpoint: str) -> str:
 
 
 def event_curves(result: Result, endpoint: str) -> pd.DataFrame:
-    """Share of patients with the event by each visit, as steps; see `trial_figures.curve_table`."""
+    """Share with the event by each visit, as steps; see `survival_figures.curve_table`."""
     table = result.endpoints
     own = table[(table["endpoint"] == endpoint) & (table["statistic"] == "incidence")]
     columns = ["arm", "time_day", "estimate", "low", "high"]

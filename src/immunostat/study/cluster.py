@@ -25,7 +25,8 @@ from immunostat.study.chunks import Cut, Maker, Order, make_chunk
 from immunostat.study.plan import Plan, prepare
 from immunostat.study.result import plain
 from immunostat.study.store import Chunk
-from immunostat.study.study import Study, make_study
+from immunostat.study.study import Study
+from immunostat.study.study_reader import make_study
 from immunostat.study.versions import own_version
 from immunostat.study.worker_processes import CLOSE_SECONDS, WorkerProcesses
 

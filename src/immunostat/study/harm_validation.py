@@ -25,7 +25,7 @@ from immunostat.study.plan import prepare
 from immunostat.study.published_arms import why_inert
 from immunostat.study.result import Result
 from immunostat.study.run import run
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 from immunostat.therapy.grammar import parse_regimen
 
 #: Side effects that the goal is about, and the least grade of a graded one.

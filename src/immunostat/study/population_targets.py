@@ -16,7 +16,8 @@ from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import PopulationCard, SituationCard
 from immunostat.outcomes.endpoints import KINDS
 from immunostat.population.weight import SHARE_TOLERANCE, Target
-from immunostat.study.study import Study, make_study
+from immunostat.study.study import Study
+from immunostat.study.study_reader import make_study
 
 #: The arm of those who take what the population takes all along.
 BACKGROUND_ARM = "background"

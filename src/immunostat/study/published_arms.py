@@ -29,7 +29,7 @@ from immunostat.study.published_values import (
 )
 from immunostat.study.simulation import Simulation, disease_course
 from immunostat.study.specs import component_units, specs_of
-from immunostat.study.study import MAXIMUM_NAME, make_study
+from immunostat.study.study_reader import MAXIMUM_NAME, make_study
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
 from immunostat.therapy.regimen import Regimen

@@ -27,7 +27,7 @@ from immunostat.study.harvest import drawn_of
 from immunostat.study.plan import Plan, prepare
 from immunostat.study.recruitment import columns_of
 from immunostat.study.simulation import Simulation, simulate_cohort
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 WITH, WITHOUT = "treatment", "background"
 

@@ -8,7 +8,7 @@ from immunostat.app.index import Index
 from immunostat.app.limits import EXPLORE
 from immunostat.base.errors import InputError, UnknownNameError
 from immunostat.catalog.lookup import packaged_catalog
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 INDEX = Index(packaged_catalog())
 SITUATIONS = list(INDEX.situations)

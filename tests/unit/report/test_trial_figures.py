@@ -15,6 +15,7 @@ from immunostat.report import (
     people_figures,
     sensitivity_figures,
     style,
+    survival_figures,
     trial_figures,
 )
 from immunostat.study import one_patient
@@ -32,13 +33,13 @@ def curves() -> pd.DataFrame:
         arm: kaplan_meier(days, (np.arange(60) % (2 + place)) == 0)
         for place, arm in enumerate(ARMS)
     }
-    return trial_figures.curve_table(found)
+    return survival_figures.curve_table(found)
 
 
 def causes() -> pd.DataFrame:
     days, cause = np.linspace(1, 168, 60), np.arange(60) % 4
     return pd.concat(
-        trial_figures.curve_table(
+        survival_figures.curve_table(
             {arm: cumulative_incidence_of_cause(days, cause, number) for arm in ARMS}
         ).assign(cause=name)
         for number, name in ((1, "no effect"), (2, "side effect"))
@@ -144,8 +145,8 @@ def visits() -> style.Figure:
 
 
 FIGURES = {
-    "kaplan-meier": lambda: trial_figures.kaplan_meier(curves(), "relapse"),
-    "cumulative incidence": lambda: trial_figures.cumulative_incidence(causes()),
+    "kaplan-meier": lambda: survival_figures.kaplan_meier(curves(), "relapse"),
+    "cumulative incidence": lambda: survival_figures.cumulative_incidence(causes()),
     "power": lambda: trial_figures.power(power()),
     "replicates": lambda: trial_figures.replicates(replicates(), "ACR20", is_share=True),
     "comparisons": lambda: comparison_figures.compared(compared(), "first"),
@@ -196,7 +197,7 @@ def test_every_figure_of_trials_has_words_in_its_place() -> None:
 
 
 def test_the_numbers_at_risk_are_those_of_the_curve() -> None:
-    drawn = style.svg(trial_figures.kaplan_meier(curves(), "relapse"))
+    drawn = style.svg(survival_figures.kaplan_meier(curves(), "relapse"))
     # All 60 at the start, in both arms.
     assert drawn.count(">60</text>") == 2
 

@@ -13,7 +13,7 @@ from immunostat.catalog.populations import population_spec
 from immunostat.population.sample import sample_covariates
 from immunostat.study.also import with_also
 from immunostat.study.plan import prepare
-from immunostat.study.study import make_study, read_study
+from immunostat.study.study_reader import make_study, read_study
 
 CATALOG = packaged_catalog()
 CARD = CATALOG.population("methotrexate-inadequate-response")

@@ -5,7 +5,8 @@ import pytest
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.study.exploration import Explorer, Kept
 from immunostat.study.run import run
-from immunostat.study.study import Study, make_study
+from immunostat.study.study import Study
+from immunostat.study.study_reader import make_study
 
 
 def study(dose: float) -> Study:

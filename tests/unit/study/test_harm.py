@@ -18,7 +18,8 @@ from immunostat.study.harm import (
     is_meant,
     warnings_of,
 )
-from immunostat.study.study import Study, make_study
+from immunostat.study.study import Study
+from immunostat.study.study_reader import make_study
 
 CATALOG = packaged_catalog()
 CARDS = [CATALOG.side_effect(name) for name in CATALOG.side_effects()]

@@ -8,7 +8,7 @@ from immunostat.catalog.lookup import packaged_catalog
 from immunostat.catalog.populations import population_spec
 from immunostat.population.sample import sample_covariates
 from immunostat.study.person import person_of
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 CARD = packaged_catalog().population("methotrexate-inadequate-response")
 

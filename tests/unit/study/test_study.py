@@ -5,7 +5,7 @@ import pytest
 from immunostat.base.errors import InputError, UnitError, UnknownNameError
 from immunostat.catalog.reader import parse_yaml
 from immunostat.study.file import DEFAULT_PATIENTS
-from immunostat.study.study import make_study, read_study, study_of
+from immunostat.study.study_reader import make_study, read_study, study_of
 
 RULE = "rules: [{when: neutrophils < 1.0"
 TEXT = """\

@@ -17,7 +17,8 @@ from immunostat.report import answer, plates
 from immunostat.report.plate import Plate
 from immunostat.report.style import CONTROL, PALETTE, WIDE
 from immunostat.study.exploration import Explored
-from immunostat.study.study import Study, make_study
+from immunostat.study.study import Study
+from immunostat.study.study_reader import make_study
 
 PATH = "/explore/"
 

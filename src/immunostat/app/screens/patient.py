@@ -23,7 +23,7 @@ from immunostat.study.result import Result
 from immunostat.study.risk import WITH as TREATED
 from immunostat.study.risk import WITHOUT as UNTREATED
 from immunostat.study.risk import Risk, risk_of
-from immunostat.study.study import make_study
+from immunostat.study.study_reader import make_study
 
 PATH = "/patient/"
 
