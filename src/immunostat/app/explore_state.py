@@ -10,6 +10,7 @@ from typing import Any
 from immunostat.app.address import Address, query
 from immunostat.app.index import Index, visits_for
 from immunostat.app.limits import EXPLORE
+from immunostat.app.whose import whose
 from immunostat.base.errors import InputError, UnknownNameError, near_matches
 from immunostat.base.units import DAYS
 
@@ -101,17 +102,8 @@ def read(text: str, index: Index) -> ExploreState:
         A name is unknown or a number out of range.
     """
     address = Address(text)
-    if not index.situations:
-        raise InputError("the catalog has no situation with patients")
-    name = address.one("situation") or next(iter(index.situations))
-    if name not in index.situations:
-        raise InputError(
-            f"there is no situation '{name}'", remedy=near_matches(name, index.situations)
-        )
-    situation = index.situations[name]
-    population = address.one("population")
-    if population not in situation.populations:
-        population = next(iter(situation.populations))
+    situation, population = whose(address, index)
+    name = situation.name
     regimens = [list(address.all(letter)) for letter in LETTERS]
     for letter, own in zip(LETTERS, regimens, strict=True):
         added = address.one(f"add-{letter}")

@@ -10,7 +10,7 @@ from immunostat.app.address import Address
 from immunostat.app.explore_state import WITHOUT, arm_names, days_of, example
 from immunostat.app.index import Index, visits_for
 from immunostat.app.limits import TWINS
-from immunostat.base.errors import InputError, near_matches
+from immunostat.app.whose import whose
 from immunostat.base.units import COVARIATE_UNITS
 
 #: Keys of the candidates in an address.
@@ -115,15 +115,8 @@ def read(query: str, index: Index) -> PatientState:
         A name is unknown or a number out of range.
     """
     address = Address(query)
-    name = address.one("situation") or next(iter(index.situations))
-    if name not in index.situations:
-        raise InputError(
-            f"there is no situation '{name}'", remedy=near_matches(name, index.situations)
-        )
-    situation = index.situations[name]
-    population = address.one("population")
-    if population not in situation.populations:
-        population = next(iter(situation.populations))
+    situation, population = whose(address, index)
+    name = situation.name
     known = {own.name for own in fields(index, population)}
     person = {own: address.one(f"is-{own}") for own in known if address.one(f"is-{own}")}
     what_if = {own: address.one(f"if-{own}") for own in known if address.one(f"if-{own}")}

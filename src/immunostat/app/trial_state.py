@@ -12,7 +12,7 @@ from immunostat.app.address import Address
 from immunostat.app.explore_state import arm_names
 from immunostat.app.index import Index
 from immunostat.app.limits import TRIAL
-from immunostat.base.errors import InputError, near_matches
+from immunostat.app.whose import whose
 from immunostat.catalog.reader import parse_yaml
 from immunostat.study.study import Study
 from immunostat.study.study_reader import study_of
@@ -148,15 +148,8 @@ def read(query: str, index: Index) -> TrialState:
         A name is unknown or a number out of range.
     """
     address = Address(query)
-    name = address.one("situation") or next(iter(index.situations))
-    if name not in index.situations:
-        raise InputError(
-            f"there is no situation '{name}'", remedy=near_matches(name, index.situations)
-        )
-    situation = index.situations[name]
-    population = address.one("population")
-    if population not in situation.populations:
-        population = next(iter(situation.populations))
+    situation, population = whose(address, index)
+    name = situation.name
     arms = [
         (address.one(f"name-{letter}"), "\n".join(address.all(letter)))
         for letter in LETTERS
