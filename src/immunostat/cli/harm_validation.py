@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from immunostat.base.errors import InputError, Place, shown_path
-from immunostat.cli.options import CsvOption, JsonOption, QuietOption, SeedOption, ThreadsOption
+from immunostat.base.errors import shown_path
+from immunostat.cli.options import (
+    CsvOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    ThreadsOption,
+    check_folder_or_csv,
+)
 from immunostat.cli.printing import (
     NOTICE,
     Exit,
@@ -51,12 +58,7 @@ def validate_harms(
     from immunostat.study.harm_pairs import records
     from immunostat.study.harm_validation import as_data, validate_harm
 
-    if output is not None and output.suffix.lower() not in ("", ".csv"):
-        raise InputError(
-            f"the ending '{output.suffix}' is not known",
-            Place(shown_path(output)),
-            "name a folder, or a file ending in .csv",
-        )
+    check_folder_or_csv(output)
     how = format_of(as_json, as_csv)
     catalog = Catalog.packaged(context.obj)
     with progress_bar(quiet) as progress:

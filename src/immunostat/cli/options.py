@@ -30,3 +30,19 @@ def check_folder(output: Path | None) -> None:
     if output is not None and output.exists() and not output.is_dir():
         place = Place(shown_path(output))
         raise InputError("the output is a file, not a folder", place, "choose another with -o")
+
+
+def check_folder_or_csv(output: Path | None) -> None:
+    """Refuse an output that is neither a folder nor a table, before anything is computed.
+
+    Raises
+    ------
+    InputError
+        It has another ending.
+    """
+    if output is not None and output.suffix.lower() not in ("", ".csv"):
+        raise InputError(
+            f"the ending '{output.suffix}' is not known",
+            Place(shown_path(output)),
+            "name a folder, or a file ending in .csv",
+        )

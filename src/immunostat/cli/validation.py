@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from immunostat.base.errors import InputError, Place, shown_path
-from immunostat.cli.options import CsvOption, JsonOption, QuietOption, SeedOption, ThreadsOption
+from immunostat.base.errors import shown_path
+from immunostat.cli.options import (
+    CsvOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    ThreadsOption,
+    check_folder_or_csv,
+)
 from immunostat.cli.printing import (
     NOTICE,
     Exit,
@@ -56,12 +63,7 @@ def validate_situation(
     from immunostat.cli.progress import progress_bar
     from immunostat.study.validation import as_data, validate
 
-    if output is not None and output.suffix.lower() not in ("", ".csv"):
-        raise InputError(
-            f"the ending '{output.suffix}' is not known",
-            Place(shown_path(output)),
-            "name a folder, or a file ending in .csv",
-        )
+    check_folder_or_csv(output)
     how = format_of(as_json, as_csv)
     with progress_bar(quiet) as progress:
         found = validate(
