@@ -18,10 +18,10 @@ from immunostat.base import streams
 from immunostat.base.errors import RangeError
 from immunostat.model.system import FloatArray
 
-#: Range in which `latent_for` looks, and how often it halves it: to a thousandth of a unit.
-_LOWEST, _HIGHEST, _HALVINGS = -10.0, 10.0, 14
+#: Range in which `latent_for` looks, and how often it halves it: to 0.003 of a unit.
+_LOWEST, _HIGHEST, _HALVINGS = -6.0, 6.0, 12
 #: Visits over which a score is averaged there, and patients that are looked at together.
-_N_VISITS, _TOGETHER = 64, 4096
+_N_VISITS, _TOGETHER = 32, 4096
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,11 @@ def latent_for(
 
     Returns
     -------
-    From -10 to 10; an end of it where no latent value of that range gives the score. (patient,).
+    From -6 to 6; an end of it where no latent value of that range gives the score. (patient,).
 
     Source
     ------
-    Bisection ("definition"), over the same 64 visits for everybody.
+    Bisection ("definition"), over the same 32 visits for everybody.
     """
     mean = np.asarray(wanted, dtype=np.float64)
     visits = {role: _visits(role) for role in items}
