@@ -196,6 +196,18 @@ MEANINGS = {
     "error_of": "component whose error is shared",
     "additive_error": "standard deviation between visits, in the unit of the component",
     "factor": "what the output is multiplied with",
+    "item": "makes the component a rating: how many thresholds lie below the output plus noise",
+    "first": "value of the output at which half of the patients are rated at least 1",
+    "increments": "from there to half at least 2, from there to 3, and so on",
+    "slope": "how sharply the item tells patients apart, per unit of the output",
+    "own_share": "share of the noise of each item that a patient keeps at all visits; the rest is "
+    "of the visit",
+    "ComponentCard.score": "score that the visit makes of its items",
+    "ComponentCard.inputs": "role in the score to component; each is an item",
+    "latent_entry": "sets the latent value at entry so that the patient's score is, on average "
+    "over visits, a covariate",
+    "LatentEntryCard.parameter": "parameter of the joined model that is set",
+    "LatentEntryCard.covariate": "score with which the patient enters",
     "step": "rounding",
     "endpoints": "by name; see [Add an endpoint](../how-to/add-an-endpoint.md)",
     "main_endpoint": "what stands first in a report",

@@ -105,8 +105,13 @@ def _ports(card: SituationCard) -> str:
 
 def _readouts(card: SituationCard) -> str:
     rows = [
-        (c.title, "component", f"`{c.output}`", "" if c.unit == "1" else c.unit)
-        for c in card.components.values()
+        (
+            f"{c.title} (`{n}`)" if c.item else c.title,
+            "rated item" if c.item else "score of rated items" if c.score else "component",
+            ", ".join(f"`{own}`" for own in c.inputs.values()) or f"`{c.output}`",
+            f"0 to {len(c.item.increments) + 1}" if c.item else "" if c.unit == "1" else c.unit,
+        )
+        for n, c in card.components.items()
     ]
     rows += [
         (e.title, "event", f"`{e.hazard}`", "recurrent" if e.recurrent else "once")

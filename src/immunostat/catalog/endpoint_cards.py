@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from immunostat.base.errors import near_matches
-from immunostat.catalog.cards import Card, FactCard, Name, Number, Text
+from immunostat.catalog.cards import Card, FactCard, FactKeys, Name, Number, Text
 from immunostat.outcomes.endpoints import KINDS
+from immunostat.outcomes.items import Item
+from immunostat.outcomes.scores import SCORES
 
 #: Kinds that are a yes or no at a visit without being binary endpoints, so may count as events.
 _SEEN = frozenset({"time_to_event", "confirmed_worsening"})
@@ -19,8 +22,30 @@ _SEEN = frozenset({"time_to_event", "confirmed_worsening"})
 KeyNumber = Annotated[float, Field(allow_inf_nan=False)]
 
 
+class ItemCard(FactKeys):
+    """An item that is rated: graded logistic response to an output of the model."""
+
+    #: Value of the output at which half of the patients are rated at least 1.
+    first: Number
+    #: From there to half at least 2, from there to 3, and so on.
+    increments: tuple[Annotated[Number, Field(gt=0)], ...] = ()
+    slope: Annotated[Number, Field(gt=0)]
+
+    @property
+    def item(self) -> Item:
+        """The item as the outcomes layer reads it."""
+        return Item(self.slope, tuple(itertools.accumulate(self.increments, initial=self.first)))
+
+
+class LatentEntryCard(Card):
+    """A parameter that is set so that a patient's score is, on average, a covariate at entry."""
+
+    parameter: Name
+    covariate: Name
+
+
 class ComponentCard(Card):
-    """What a visit records: an output of the model, a factor, and the error between visits."""
+    """What a visit records: an output with error, a rated item, or a score of items."""
 
     title: Text
     output: Name
@@ -31,6 +56,13 @@ class ComponentCard(Card):
     additive_error: FactCard | None = None
     error_of: Name | None = None
     factor: FactCard | None = None
+    item: ItemCard | None = None
+    #: A score that the visit makes of its items: role in the score to component.
+    score: Name | None = None
+    inputs: dict[Name, Name] = Field(default_factory=dict)
+    #: Share of the noise of each item of the score that is the patient's own at every visit.
+    own_share: FactCard | None = None
+    latent_entry: LatentEntryCard | None = None
     low: Number
     high: Number
     step: Number | None = None
@@ -46,6 +78,40 @@ class ComponentCard(Card):
                 f"'additive_error' is in '{self.additive_error.unit}'; write it in '{self.unit}', "
                 "the unit of the component"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        keys = ("error", "additive_error", "error_of", "factor")
+        measured = [key for key in keys if getattr(self, key)]
+        if self.item and self.score:
+            raise ValueError("a component is an 'item' or a 'score', not both")
+        if measured and (self.item or self.score):
+            what = "a rated item" if self.item else "a score of items"
+            raise ValueError(f"'{measured[0]}' belongs to a measured value, not to {what}")
+        if self.item and (self.low != 0 or self.high < len(self.item.increments) + 1):
+            raise ValueError(
+                f"an item with {len(self.item.increments) + 1} thresholds is rated from 0 to "
+                f"{len(self.item.increments) + 1}; 'low' and 'high' leave some out"
+            )
+        if not self.score:
+            for key in ("inputs", "own_share", "latent_entry"):
+                if getattr(self, key):
+                    raise ValueError(f"'{key}' belongs to a component with the key 'score'")
+            return self
+        if self.score not in SCORES:
+            raise ValueError(f"no score '{self.score}'; {near_matches(self.score, SCORES)}")
+        if self.own_share is None:
+            raise ValueError("a score of items needs the key 'own_share'")
+        if not 0 <= self.own_share.value <= 1 or self.own_share.unit != "1":
+            raise ValueError("'own_share' is a share from 0 to 1, of unit '1'")
+        roles = SCORES[self.score].units
+        for role in roles:
+            if role not in self.inputs:
+                raise ValueError(f"inputs: score '{self.score}' needs '{role}'")
+        for role in self.inputs:
+            if role not in roles:
+                raise ValueError(f"inputs: no role '{role}'; {near_matches(role, roles)}")
         return self
 
 
@@ -121,6 +187,36 @@ class EndpointCard(Card):
         if self.of is not None and (self.component or self.score or self.inputs):
             raise ValueError("'of' reads another endpoint; drop 'component', 'score' and 'inputs'")
         return self
+
+
+def check_components(components: Mapping[str, ComponentCard]) -> None:
+    """Refuse components that name others which are not there, or are not what is wanted.
+
+    Raises
+    ------
+    ValueError
+        The message names the component.
+    """
+    used: dict[str, str] = {}
+    for name, card in components.items():
+        for other in (card.error_of, *card.inputs.values()):
+            if other and other not in components:
+                remedy = near_matches(other, components)
+                raise ValueError(f"components.{name}: no component '{other}'; {remedy}")
+        for other in card.inputs.values():
+            if components[other].item is None:
+                raise ValueError(f"components.{name}: '{other}' is no rated item")
+            if components[other].output != components[next(iter(card.inputs.values()))].output:
+                raise ValueError(f"components.{name}: '{other}' shows another output than the rest")
+            if other in used:
+                raise ValueError(f"components.{name}: '{other}' counts twice")
+            used[other] = name
+    for name, card in components.items():
+        if card.item is not None and name not in used:
+            raise ValueError(
+                f"components.{name}: no score counts this item, so that nobody says how much of "
+                "its noise is the patient's own; name it under 'inputs' of a component with 'score'"
+            )
 
 
 def check_endpoints(

@@ -23,6 +23,7 @@ from immunostat.catalog.endpoint_cards import (
     ComponentCard,
     EndpointCard,
     EventCard,
+    check_components,
     check_endpoints,
 )
 from immunostat.trial.conditions import parse_condition
@@ -192,6 +193,15 @@ class SituationCard(Card):
         }
 
     @property
+    def latent_entries(self) -> dict[str, str]:
+        """Component by parameter that is set so that its score is a covariate at entry."""
+        return {
+            own.latent_entry.parameter: name
+            for name, own in self.components.items()
+            if own.latent_entry is not None
+        }
+
+    @property
     def untreated(self) -> UntreatedCard:
         """What is read from the untreated patient, however he is found."""
         return self.steady_state or self.run_in or self.entry_state or EntryStateCard()
@@ -247,9 +257,7 @@ class SituationCard(Card):
         for pair in self.parameter_correlations:
             if pair.of[0] == pair.of[1]:
                 raise ValueError(f"parameter_correlations: '{pair.of[0]}' is named twice")
-        for name, component in self.components.items():
-            if component.error_of and component.error_of not in self.components:
-                raise ValueError(f"components.{name}: no component '{component.error_of}'")
+        check_components(self.components)
         check_endpoints(self.endpoints, self.events, self.components)
         _ = self.visit_every_day, self.sample_every_day  # refuses words that are no time
         for name in (self.main_endpoint, self.course):

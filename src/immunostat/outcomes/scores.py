@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from immunostat.base.errors import InputError, RangeError
 from immunostat.model.system import FloatArray
+from immunostat.outcomes.edss import HIGHEST, edss
 
 #: Roles of an ACR response: both joint counts, and five others of which three must improve.
 ACR_JOINTS = ("tender_joints", "swollen_joints")
@@ -363,6 +364,7 @@ SCORES: Mapping[str, Score] = {
     "boolean_remission": Score(
         boolean_remission, {**_JOINTS, "crp": "mg/dL", "patient_global": "cm"}, "prince2012"
     ),
+    "edss": Score(edss, dict.fromkeys(HIGHEST, "1"), "kurtzke1983"),
 }
 
 #: Factors between the units in which trials write the inputs of scores.

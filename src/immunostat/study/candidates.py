@@ -23,6 +23,7 @@ from immunostat.population.sample import (
 )
 from immunostat.population.sampling import Sampler, sampler_of
 from immunostat.study.assemble import CORE, DISEASE, TYPICAL, Assembly
+from immunostat.study.rated_items import latent_at_entry
 from immunostat.study.recruitment import Cohort, Recruitment, columns_of
 from immunostat.therapy.drug import Drug
 
@@ -139,6 +140,8 @@ def candidates_with(
     values |= candidate_parameters(recruitment, columns, numbers)
     for parameter, (covariate, times) in situation.taken_from.items():
         values[parameter] = columns[covariate] * times
+    for parameter, component in situation.latent_entries.items():
+        values[parameter] = latent_at_entry(situation, component, columns, numbers, seed)
     for drug in drugs:
         for name, column in draw_kinetics(drug, columns, numbers, seed).items():
             values[f"{drug.prefix}_{name}"] = column

@@ -97,7 +97,7 @@ def _value(keys: FactKeys) -> tuple[float, str]:
     """Number and unit of anything that has the keys of a fact."""
     if isinstance(keys, FactCard):
         return keys.value, keys.unit
-    for attribute in ("effect", "correlation", "minimum", "maximum"):
+    for attribute in ("effect", "correlation", "minimum", "maximum", "slope"):
         value = getattr(keys, attribute, None)
         if value is not None:
             return float(value), "1"

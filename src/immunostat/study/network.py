@@ -25,6 +25,7 @@ from immunostat.model.influence import cut_at, reads
 from immunostat.model.system import FloatArray, OdeSystem
 from immunostat.study.assemble import CORE, DISEASE, Assembly, assemble
 from immunostat.study.candidates import initial_states, parameter_table
+from immunostat.study.outputs import LATENT
 from immunostat.study.untreated import untreated_levels
 from immunostat.therapy.drug import Drug
 
@@ -239,7 +240,7 @@ def _nodes(
         elif (port in situation.drives or port in situation.parameters) and fresh(port):
             yield Node(port, INPUT, _words(port))
     components = sorted(situation.components.values(), key=lambda own: own.factor is None)
-    readouts = {own.output: own.title for own in components}
+    readouts = {own.output: LATENT if own.item else own.title for own in components}
     titles = {own.output: own.title for own in core.functions.values()} | readouts
     signals = [port.replace(".", "_") for port in situation.ports if port.startswith(f"{CORE}.")]
     for name in (*system.states, *signals, *titles):

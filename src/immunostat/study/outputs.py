@@ -43,12 +43,16 @@ class Output:
     high: float = math.inf
 
 
+#: What readers call an output that shows in rated items alone.
+LATENT = "Disability, latent"
+
+
 def scale_tops(situation: SituationCard) -> dict[str, float]:
     """Upper end of the scale of every output that a component reads as it is."""
     return {
         component.output: component.high
         for component in situation.components.values()
-        if component.factor is None
+        if component.factor is None and component.item is None
     }
 
 
@@ -85,7 +89,9 @@ def _all(
             yield Output(engagement.output, engagement.title, "1", "engagement")
     tops = scale_tops(situation)
     for component in situation.components.values():
-        if component.factor is None:
+        if component.item is not None:  # ratings of what nobody sees: a number without a scale
+            yield Output(component.output, LATENT, "1", "course")
+        elif component.factor is None:
             yield Output(
                 component.output,
                 component.title,

@@ -208,6 +208,10 @@ def check_covariates(
     key = f"{situation.untreated_key}.scaled"
     wanted = {f"from_covariates.{name}": own for name, (own, _) in situation.taken_from.items()}
     wanted |= {f"{key}.{i}": own.covariate for i, own in enumerate(situation.untreated.scaled)}
+    for name in situation.latent_entries.values():
+        entry = situation.components[name].latent_entry
+        if entry is not None:
+            wanted[f"components.{name}.latent_entry"] = entry.covariate
     for path, covariate in wanted.items():
         if covariate not in population.covariates:
             raise InputError(

@@ -19,6 +19,7 @@ from immunostat.catalog.endpoint_cards import ComponentCard
 from immunostat.engine.problem import EnsembleProblem, IntArray, Schedule
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
+from immunostat.study.rated_items import own_shares, rated, score_of
 from immunostat.study.recruitment import Cohort, Recruitment, columns_of
 from immunostat.trial.conditions import Condition
 
@@ -146,7 +147,7 @@ def observe(
     seed: int,
     purpose: str = "visit error",
 ) -> dict[str, FloatArray]:
-    """What visits record: the true value with the error of the day, rounded as assessors round.
+    """What visits record: true values with the error of the day, ratings, and scores of ratings.
 
     Parameters
     ----------
@@ -167,7 +168,13 @@ def observe(
     Observed values by component. Shape (patient, visit).
     """
     observed: dict[str, FloatArray] = {}
+    shares = own_shares(components)
     for name, card in components.items():
+        if card.item is not None:
+            latent = true[card.output]
+            observed[name] = rated(name, card.item, latent, shares[name], numbers, seed, purpose)
+        if card.item is not None or card.score:
+            continue
         origin = card.error_of or name
         error, additive = components[origin].error, card.additive_error
         values = true[card.output] * (card.factor.value if card.factor else 1.0)
@@ -181,7 +188,10 @@ def observe(
         if card.step:
             values = np.round(values / card.step) * card.step
         observed[name] = np.clip(values, card.low, card.high)
-    return observed
+    for name, card in components.items():
+        if card.score:
+            observed[name] = score_of(card, observed)
+    return {name: observed[name] for name in components}
 
 
 def baseline_values(recruitment: Recruitment, candidates: Cohort) -> dict[str, FloatArray]:

@@ -132,6 +132,10 @@ def check_untreated(
             )
         if parameter not in system.parameters:
             refuse(parameter, f"from_covariates.{parameter}", system.parameters, "is no parameter")
+    for parameter, name in situation.latent_entries.items():
+        if parameter not in system.parameters:
+            path = f"components.{name}.latent_entry"
+            refuse(parameter, path, system.parameters, "is no parameter")
     if situation.trial_switch and situation.trial_switch not in system.parameters:
         refuse(situation.trial_switch, "trial_switch", system.parameters, "is no parameter")
     for state in situation.trial_states:

@@ -184,6 +184,7 @@ def set_by_patient(situation: SituationCard) -> set[str]:
         *situation.from_covariates,
         *steady.anchors,
         *scaled,
+        *situation.latent_entries,
         *([situation.trial_switch] if situation.trial_switch else []),
     }
 
