@@ -44,6 +44,9 @@ def validate_situation(
         int, typer.Option(min=10, max=100_000, help="Virtual patients in each arm.")
     ] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 1,
+    sampling: Annotated[
+        str, typer.Option(help="random, or sobol: a sequence that fills the space more evenly.")
+    ] = "random",
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads; all processors if left out.")
     ] = None,
@@ -75,6 +78,7 @@ def validate_situation(
             trial or (),
             threads,
             progress,
+            sampling,
         )
     if how is Format.JSON:
         print_json(as_data(found))
