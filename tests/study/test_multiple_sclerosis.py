@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import i0
@@ -12,7 +14,8 @@ from immunostat.catalog.lookup import Catalog, data_folder, packaged_catalog
 from immunostat.engine.problem import EnsembleProblem
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
-from immunostat.study.cohort import draw_cohort
+from immunostat.study.candidates import candidate_covariates, candidate_parameters
+from immunostat.study.cohort import columns_of, draw_cohort
 from immunostat.study.plan import METHOD, prepare
 from immunostat.study.simulation import schedule_of
 from immunostat.study.study_reader import make_study
@@ -152,6 +155,58 @@ def test_relapses_fall_with_age_as_published() -> None:
     card = CARD.parameters["relapse_rate"]
     age = next(effect for effect in card.covariates if effect.covariate == "age")
     assert np.exp(5 * age.effect) == pytest.approx(0.83, abs=0.002)
+
+
+def test_a_rule_that_asks_for_a_step_of_edss_counts_as_many_relapses_as_published() -> None:
+    """Lublin 2014: 84 % of those on placebo, 71 % on natalizumab; within two standard errors."""
+    arms = {arm: ARMS[arm] for arm in ("placebo", "natalizumab")}
+    every, stepped = (
+        courses(arms, 24, 104, ("disease_relapse_hazard",), person={"relapses_counted": share})
+        for share in (1.0, 0.84)
+    )
+    left = {
+        arm: stepped[arm]["disease_relapse_hazard"].sum() / own["disease_relapse_hazard"].sum()
+        for arm, own in every.items()
+    }
+    assert left["placebo"] == pytest.approx(0.84, abs=0.02)
+    assert left["natalizumab"] == pytest.approx(0.71, abs=2 * np.sqrt(0.71 * 0.29 / 183))
+    assert left["natalizumab"] < left["placebo"]
+
+
+def test_every_relapse_counts_by_the_rule_of_affirm() -> None:
+    """Other rules are told relative to it, so that its share is 1 and no drug changes it."""
+    counted = {
+        name: CATALOG.population(name).covariates["relapses_counted"].mean.value
+        for name in CATALOG.populations(CARD.name)
+    }
+    assert counted["affirm-multiple-sclerosis"] == 1.0
+    assert counted["clarity-multiple-sclerosis"] < counted["temso-multiple-sclerosis"] < 1.0
+
+
+def test_few_patients_of_a_sobol_sequence_have_the_mean_rate_of_many() -> None:
+    """A rate differs so much between patients that 256 random ones are 6 % off, 1 SD."""
+    population = {"name": "affirm-multiple-sclerosis", "patients": 256, "seed": 1}
+    study = make_study(
+        {
+            "title": "test",
+            "situation": CARD.name,
+            "population": {**population, "sampling": "sobol"},
+            "arms": {"placebo": []},
+            "duration": "2 weeks",
+            "visits": "every 2 weeks",
+            "endpoints": ["ARR"],
+            "side_effects": "none",
+        },
+        CATALOG,
+    )
+    recruitment = prepare(study, CATALOG).recruitment(None)
+    means = []
+    for seed in range(4):
+        own, numbers = replace(recruitment, seed=seed), np.arange(256)
+        covariates, _ = candidate_covariates(own, numbers)
+        drawn = candidate_parameters(own, columns_of(covariates), numbers)
+        means.append(drawn["disease_relapse_rate"].mean())
+    assert np.std(means) / np.mean(means) < 0.03
 
 
 @pytest.mark.slow

@@ -13,6 +13,9 @@ SeedOption = Annotated[int, typer.Option(help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Threads; all processors if left out.")
 ]
+SamplingOption = Annotated[
+    str, typer.Option(help="random, or sobol: a sequence that fills the space more evenly.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 BriefOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from immunostat.base.errors import shown_path
-from immunostat.cli.options import BriefOption, CsvOption, JsonOption, ThreadsOption
+from immunostat.cli.options import BriefOption, CsvOption, JsonOption, SamplingOption, ThreadsOption
 from immunostat.cli.printing import (
     NOTICE,
     Format,
@@ -68,9 +68,7 @@ def build(
     ] = None,
     size: Annotated[int, typer.Option(min=1, help="Number of plausible patients.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 1,
-    sampling: Annotated[
-        str, typer.Option(help="random, or sobol: a sequence that fills the space more evenly.")
-    ] = "random",
+    sampling: SamplingOption = "random",
     method: Annotated[
         str,
         typer.Option(

@@ -14,6 +14,7 @@ from immunostat.cli.options import (
     CsvOption,
     JsonOption,
     QuietOption,
+    SamplingOption,
     SeedOption,
     ThreadsOption,
     check_folder_or_csv,
@@ -50,6 +51,7 @@ def validate_situation(
         int, typer.Option(min=10, max=100_000, help="Virtual patients in each arm.")
     ] = 1000,
     seed: SeedOption = 1,
+    sampling: SamplingOption = "random",
     threads: ThreadsOption = None,
     output: Annotated[
         Path | None,
@@ -74,6 +76,7 @@ def validate_situation(
             trial or (),
             threads,
             progress,
+            sampling,
         )
     if how is Format.JSON:
         print_json(as_data(found))

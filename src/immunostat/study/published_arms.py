@@ -174,6 +174,7 @@ def plan_of(
     n_patients: int,
     seed: int,
     relative_tolerance: float | None = None,
+    sampling: str = "random",
 ) -> Plan:
     """The study that simulates the arms of a group, with the visits that their results need.
 
@@ -185,6 +186,8 @@ def plan_of(
         Virtual patients of each arm, and the seed of all random numbers.
     relative_tolerance
         Wanted local error; that of a study if None.
+    sampling
+        How patients are spread over what they may be; see `Sampling`.
     """
     results = [result for _, arm, _ in group.published for result in arm.results]
     compared = [
@@ -204,6 +207,7 @@ def plan_of(
         "name": group.who.population,
         "patients": n_patients,
         "seed": seed,
+        "sampling": sampling,
     }
     if group.who.prior is not None:
         prior = group.who.prior

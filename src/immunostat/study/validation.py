@@ -109,6 +109,8 @@ class Validation:
         Virtual patients of each arm, and the seed of all random numbers.
     n_failed
         Patient-arms that could not be computed; they are left out.
+    sampling
+        How the virtual patients were spread over what they may be.
     """
 
     situation: str
@@ -118,6 +120,7 @@ class Validation:
     n_patients: int
     seed: int
     n_failed: int = 0
+    sampling: str = "random"
 
 
 def validate(
@@ -128,6 +131,7 @@ def validate(
     only: Sequence[str] = (),
     threads: int | None = None,
     progress: Progress | None = None,
+    sampling: str = "random",
 ) -> Validation:
     """Simulate every published arm of a situation that can be simulated.
 
@@ -143,6 +147,9 @@ def validate(
         Threads of the solver; the numbers do not depend on it.
     progress
         Told of finished arms.
+    sampling
+        ``random``, or ``sobol``: patients who fill the space of what they may be more evenly, so
+        that fewer of them are needed where a rate differs much between patients.
 
     Raises
     ------
@@ -186,14 +193,14 @@ def validate(
             if progress:
                 progress(before + arms, total, "arms")
 
-        found = _simulated(catalog, card, group, n_patients, seed, threads, told)
+        found = _simulated(catalog, card, group, n_patients, seed, threads, told, sampling)
         rows += _rows(catalog, card, group, found, goals, skipped)
         rows += _comparison_rows(catalog, card, group, found, goals, skipped)
         n_failed += found.n_failed
         done += len(group.arms)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     left_out = pd.DataFrame(skipped, columns=list(SKIPPED))
-    return Validation(card.name, table, left_out, goals, n_patients, seed, n_failed)
+    return Validation(card.name, table, left_out, goals, n_patients, seed, n_failed, sampling)
 
 
 def last_day_of(trial: TrialCard, arm: TrialArmCard, situation: SituationCard) -> float:
@@ -218,6 +225,7 @@ def as_data(found: Validation) -> dict[str, Any]:
         "situation": found.situation,
         "patients": found.n_patients,
         "seed": found.seed,
+        "sampling": found.sampling,
         "failed": found.n_failed,
         "errors": _records(errors(found.table, found.goals)),
         "results": _records(found.table),
@@ -269,9 +277,10 @@ def _simulated(
     seed: int,
     threads: int | None,
     told: Callable[[int], None],
+    sampling: str,
 ) -> Predicted:
     """What the model predicts of every arm of a group."""
-    plan = plan_of(catalog, situation, group, n_patients, seed)
+    plan = plan_of(catalog, situation, group, n_patients, seed, sampling=sampling)
     told(0)
     cohort = draw_cohort(plan.recruitment(threads), n_patients)
     found = Predicted()

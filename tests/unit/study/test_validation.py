@@ -335,6 +335,18 @@ def test_a_situation_or_trial_that_is_not_known_is_refused():
         validate(CATALOG, "rheumatoid-artritis")
     with pytest.raises(InputError, match="ARMDA"):
         validate(CATALOG, ARTHRITIS, only=["ARMDA"])
+    with pytest.raises(InputError, match="sampling"):
+        validate(CATALOG, ARTHRITIS, 10, only=("KAKEHASHI",), sampling="sobel")
+
+
+def test_patients_of_a_sobol_sequence_are_other_patients_and_are_named_in_the_answer():
+    random, even = (
+        validate(CATALOG, ARTHRITIS, 20, only=("KAKEHASHI",), sampling=sampling)
+        for sampling in ("random", "sobol")
+    )
+    assert as_data(even)["sampling"] == "sobol"
+    assert not random.table["predicted"].equals(even.table["predicted"])
+    assert random.table["observed"].equals(even.table["observed"])
 
 
 def test_a_figure_of_a_result_shows_every_trial(found):
