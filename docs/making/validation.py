@@ -12,7 +12,7 @@ from immunostat.base.sources import cite
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.report import style
 from immunostat.report.validation_figures import agreement, forest
-from immunostat.study.goals import GOALS, conclusion, errors
+from immunostat.study.goals import GOALS, conclusion, errors, pooled
 from immunostat.study.no_goal import errors_without_goal
 from immunostat.study.validation import Validation, validate
 from making.markdown import page, table
@@ -50,8 +50,13 @@ def _page(situation: str, patients: int) -> str:
         "Held-back values that were read in a source, within two weeks of the week of the goal. "
         "`by chance` is the mean absolute error that a perfect model would have, because trials "
         "and virtual trials are samples of patients. `inside` counts predictions within the "
-        "published 95 % interval.",
+        "published 95 % interval. In the line `pooled`, results of the same drug in alike patients "
+        "(populations of the catalog of which one says only what differs from the other, or both "
+        "from a third) count as one: published ones weighted by the inverse of their variance, "
+        "predicted ones with the same weights, so that chance is smaller. The goal is judged by "
+        "single results, not by this line.",
         _errors(rows, {goal.name: goal.digits for goal in found.goals}),
+        _pooled(found),
         *_without_goal(found),
         "## Every arm",
         f"![Forest plot](../images/validation-{situation}-forest.svg)",
@@ -155,6 +160,35 @@ def _without_goal(found: Validation) -> list[str]:
         "Held-back values of other endpoints and other weeks, read in a source.",
         table((*columns, "mean error", "largest", "inside"), lines),
     ]
+
+
+def _pooled(found: Validation) -> str:
+    """What was pooled, where several results were."""
+    judged = found.table[found.table["judged"].astype(bool)]
+    lines = []
+    for goal in found.goals:
+        kept = [
+            goal.holds(*key)
+            for key in zip(judged["endpoint"], judged["week"], judged["measure"], strict=True)
+        ]
+        own = pooled(goal, judged[kept])
+        for row in own[own["results"] > 1].to_dict("records"):
+            digits = 0 if row["unit"] == "%" else 2
+            lines.append(
+                (
+                    row["drug"],
+                    row["like"].split()[0],
+                    row["endpoint"],
+                    row["results"],
+                    _between(row, "observed", digits),
+                    _between(row, "predicted", digits),
+                    f"{row['difference']:+.{digits}f}",
+                )
+            )
+    if not lines:
+        return "No two results of the same drug in alike patients could be pooled."
+    columns = ("drug", "patients like", "endpoint", "results", "published", "predicted", "off by")
+    return "Pooled of more than one result:\n\n" + table(columns, lines)
 
 
 def _skipped(found: Validation) -> str:

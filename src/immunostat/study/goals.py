@@ -112,6 +112,10 @@ NO_GOAL = "no goal for this endpoint and week"
 #: Groups of `errors`.
 ALL = "all held-back values"
 WITH_DRUG = "with a drug"
+POOLED = "same drug in alike patients pooled"
+
+#: Standard errors from the middle to an end of a 95 % interval.
+NORMAL_95 = 1.959963984540054
 
 
 def goals_of(situation: str) -> tuple[Goal, ...]:
@@ -159,12 +163,13 @@ def errors(table: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
 
     Returns
     -------
-    Rows of each goal: ``by`` (all, arms, drug, target, patients, endpoint) and ``group``; number
-    of values; mean absolute error; ``by_chance``, the mean absolute error that sampling of
+    Rows of each goal: ``by`` (all, pooled, arms, drug, target, patients, endpoint) and ``group``;
+    number of values; mean absolute error; ``by_chance``, the mean absolute error that sampling of
     patients alone makes in a perfect model (of values whose number of patients is known); mean
     error (predicted minus published); the largest error; ``inside``, the share of predictions
     within the published 95 % interval. Only the rows of ``all`` have a goal and a verdict: ``met``,
-    ``missed`` or ``nothing to judge by``.
+    ``missed`` or ``nothing to judge by``. The row of ``pooled`` holds the values of `pooled`, so
+    that several small trials of one drug in alike patients count as one large one.
 
     Source
     ------
@@ -182,6 +187,8 @@ def errors(table: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
             continue
         named = own[own["why_not_judged"].isin(["", "not read in a source"])]
         rows.append(_line(goal, "all", "with values from memory", named))
+        if "like" in judged:
+            rows.append(_line(goal, "pooled", POOLED, pooled(goal, judged)))
         is_placebo = judged["target"] == "none"
         rows.append(_line(goal, "arms", WITH_DRUG, judged[~is_placebo]))
         rows.append(_line(goal, "arms", "placebo", judged[is_placebo]))
@@ -189,6 +196,50 @@ def errors(table: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
             for group, part in judged.groupby(by, sort=True):
                 rows.append(_line(goal, by, str(group), part))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def pooled(goal: Goal, rows: pd.DataFrame) -> pd.DataFrame:
+    """Results of the same drug in alike patients, pooled into one, whatever the dose.
+
+    Published results are weighted by the inverse of their variance, and predicted ones with the
+    weights of the published, so that both are pooled alike. Ratios, and values of which relative
+    errors are judged, are pooled as logarithms. A result without an interval has no weight and is
+    left out, as is one that has no logarithm where one is needed.
+
+    Parameters
+    ----------
+    rows
+        Rows of `Validation.table` that are judged.
+
+    Returns
+    -------
+    A row for each drug, ``like``, endpoint, measure, unit and ``at_week``: the two values with
+    their 95 % intervals, their difference, and ``results``, how many were pooled.
+
+    Source
+    ------
+    Weights by inverse variance: "definition".
+    """
+    is_log = goal.is_relative or goal.measures != (VALUE,)
+    sides = ("observed", "predicted")
+    numbers = [f"{side}{end}" for side in sides for end in ("", "_low", "_high")]
+    is_known = rows[numbers].notna().all(axis=1) & (rows["observed_high"] > rows["observed_low"])
+    if is_log:
+        is_known &= (rows[numbers] > 0).all(axis=1)
+    known = rows[is_known].assign(at_week=rows["week"] if goal.week is None else goal.week)
+    keys = ["drug", "like", "endpoint", "measure", "unit", "at_week"]
+    found = []
+    for key, part in known.groupby(keys, sort=True):
+        values = part[numbers].to_numpy(np.float64)
+        values = np.log(values) if is_log else values
+        errors_of = (values[:, [2, 5]] - values[:, [1, 4]]) / (2 * NORMAL_95)
+        weights = errors_of[:, 0] ** -2 / np.sum(errors_of[:, 0] ** -2)
+        middle = weights @ values[:, [0, 3]]
+        margin = NORMAL_95 * np.sqrt(weights**2 @ errors_of**2)
+        ends = np.stack([middle, middle - margin, middle + margin])
+        own = (np.exp(ends) if is_log else ends).T.ravel()
+        found.append((*key, *map(float, own), float(own[3] - own[0]), len(part)))
+    return pd.DataFrame(found, columns=[*keys, *numbers, "difference", "results"])
 
 
 def conclusion(goal: Goal, rows: pd.DataFrame) -> str:
@@ -248,7 +299,7 @@ def _by_chance(goal: Goal, rows: pd.DataFrame) -> float:
     if rows.empty:
         return math.nan
     widths = [
-        (rows[f"{side}_high"] - rows[f"{side}_low"]).to_numpy(np.float64) / (2 * 1.959963984540054)
+        (rows[f"{side}_high"] - rows[f"{side}_low"]).to_numpy(np.float64) / (2 * NORMAL_95)
         for side in ("observed", "predicted")
     ]
     error = np.hypot(*widths) * goal.scale(rows)

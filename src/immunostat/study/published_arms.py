@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from immunostat.base.errors import ImmunostatError, InputError
 from immunostat.catalog.cards import TrialArmCard, TrialCard, TrialPriorCard
 from immunostat.catalog.lookup import Catalog
-from immunostat.catalog.model_cards import SituationCard
+from immunostat.catalog.model_cards import PopulationCard, SituationCard
 from immunostat.engine.solution import Status
 from immunostat.outcomes.endpoints import Observations, evaluate, times_of
 from immunostat.outcomes.event_times import EventTimes, times_at_visits
@@ -51,6 +51,11 @@ class Who:
     @property
     def key(self) -> tuple[str, str]:
         return self.population, self.prior.model_dump_json() if self.prior else ""
+
+    def like(self, catalog: Catalog) -> str:
+        """Name of the population that its card says it is like, else its own; and what failed."""
+        card = cast(PopulationCard, catalog.card("populations", self.population))
+        return f"{card.like or card.name} {self.key[1]}".strip()
 
     def words(self, catalog: Catalog) -> str:
         title = catalog.population(self.population).title

@@ -75,7 +75,7 @@ PATIENTS = 1000
 
 #: Columns of `Validation.table`.
 COLUMNS = (
-    *("trial", "arm", "drug", "target", "patients", "role"),
+    *("trial", "arm", "drug", "target", "patients", "like", "role"),
     *("endpoint", "measure", "versus", "week", "n"),
     *("observed", "observed_low", "observed_high"),
     *("predicted", "predicted_low", "predicted_high", "difference", "unit"),
@@ -99,8 +99,9 @@ class Validation:
         ``measure`` is not `goals.VALUE`; ``versus`` names its other arm; a median that is not
         reached is at least the time that was simulated. ``patients`` says who was treated;
         shares are percent; ``n`` and the published interval are NaN where the number of patients
-        was not read; ``judged`` tells whether the result counts towards a goal, and
-        ``why_not_judged`` why not.
+        was not read; ``like`` is the population of the catalog that the patients are like, their
+        own if it is described in full; ``judged`` tells whether the result counts towards a
+        goal, and ``why_not_judged`` why not.
     skipped
         What is not simulated, and why: whole arms (``endpoint`` empty) and single results.
     goals
@@ -400,6 +401,7 @@ def _about(
         "drug": drugs_of(arm),
         "target": targets_of(catalog, arm),
         "patients": group.who.words(catalog),
+        "like": group.who.like(catalog),
         "role": arm.role,
     }
 

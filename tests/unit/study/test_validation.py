@@ -10,7 +10,17 @@ import pytest
 from immunostat.base.errors import InputError, UnknownNameError
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.outcomes.statistics import proportion
-from immunostat.study.goals import ALL, GOALS, Goal, conclusion, errors, goals_of, why_not_judged
+from immunostat.study.goals import (
+    ALL,
+    GOALS,
+    POOLED,
+    Goal,
+    conclusion,
+    errors,
+    goals_of,
+    pooled,
+    why_not_judged,
+)
 from immunostat.study.no_goal import errors_without_goal
 from immunostat.study.published_values import observed_value
 from immunostat.study.validation import (
@@ -280,6 +290,63 @@ def test_a_perfect_model_is_as_far_off_as_chance_says():
     row = errors(table, [GOAL]).iloc[0]
     # Wilson's interval is a little narrower than twice 1.96 standard errors.
     assert row["by_chance"] == pytest.approx(row["mean_absolute_error"], rel=0.05)
+
+
+RATIO = Goal("Ratio", ("death",), 0.1, "1", None, measures=("risk ratio",))
+
+
+def ratios(observed, half_widths, predicted, **columns):
+    """Ratios whose intervals are symmetric on the logarithm."""
+    observed, widths = np.array(observed), np.array(half_widths)
+    own = {
+        "endpoint": "death",
+        "measure": "risk ratio",
+        "week": 4.0,
+        "unit": "1",
+        "like": "people",
+        "observed": observed,
+        "observed_low": observed * np.exp(-widths),
+        "observed_high": observed * np.exp(widths),
+        "predicted": predicted,
+        "predicted_low": np.array(predicted) * np.exp(-widths),
+        "predicted_high": np.array(predicted) * np.exp(widths),
+    }
+    return table_of(list(np.array(predicted) - observed), **own, **columns)
+
+
+def test_equal_trials_pool_to_the_geometric_mean_and_an_interval_narrower_by_root_two():
+    row = pooled(RATIO, ratios([0.5, 2.0], [0.4, 0.4], [1.0, 1.0])).iloc[0]
+    assert (row["results"], row["observed"]) == (2, pytest.approx(1.0))
+    assert np.log(row["observed_high"]) == pytest.approx(0.4 / np.sqrt(2))
+    assert row["difference"] == pytest.approx(0.0)
+
+
+def test_a_large_trial_outweighs_a_small_one_in_published_and_predicted_alike():
+    # A tenth of the standard error is a hundred times the weight.
+    row = pooled(RATIO, ratios([0.8, 1.6], [0.1, 1.0], [0.8, 1.6])).iloc[0]
+    assert row["observed"] == pytest.approx(0.8 * 2 ** (1 / 101))
+    assert row["predicted"] == pytest.approx(row["observed"])
+
+
+def test_other_drugs_and_other_patients_are_not_pooled():
+    table = ratios([0.5, 2.0, 1.0], [0.4] * 3, [1.0] * 3, drug=["a", "a", "b"])
+    table["like"] = ["people", "others", "people"]
+    assert list(pooled(RATIO, table)["results"]) == [1, 1, 1]
+
+
+def test_a_result_without_an_interval_cannot_be_pooled():
+    table = ratios([0.5, 2.0], [0.4, 0.4], [1.0, 1.0])
+    table.loc[0, "observed_low"] = np.nan
+    assert list(pooled(RATIO, table)["observed"]) == pytest.approx([2.0])
+
+
+def test_small_trials_that_scatter_about_the_truth_pool_to_a_smaller_error():
+    rows = errors(ratios([0.5, 2.0], [0.4, 0.4], [1.0, 1.0]), [RATIO]).set_index("group")
+    assert rows.loc[POOLED, "mean_absolute_error"] == pytest.approx(0.0)
+    assert rows.loc[ALL, "mean_absolute_error"] == pytest.approx(0.75)
+    # The goal is judged by single results.
+    assert rows.loc[ALL, "verdict"] == "missed"
+    assert rows.loc[POOLED, "verdict"] == ""
 
 
 def test_goals_are_those_that_were_set():
