@@ -288,6 +288,8 @@ MEANINGS = {
     "half_life": "time in use in which the part that fades halves",
     "left": "share of the effect that stays",
     "prevalence": "share of people who have it, for populations that do not know the covariate",
+    "background_share": "share of the people behind the background rate who have it already; the "
+    "factor is divided by their mean factor",
     "DriverCard.form": "see [Add a side effect](../how-to/add-a-side-effect.md#forms-of-a-driver)",
     "DriverCard.reference": "of a state, instead of the card's `reference`",
     "DriverCard.effect": "hazard ratio, exponent, relative change or added rate, by form",

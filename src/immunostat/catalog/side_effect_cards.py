@@ -72,6 +72,8 @@ class DriverCard(FactKeys):
     tolerance: ToleranceCard | None = None
     #: Share of people who have a yes-or-no covariate, for populations that do not know it.
     prevalence: FactCard | None = None
+    #: Share of the people behind the background rate who have a yes-or-no covariate.
+    background_share: FactCard | None = None
 
     @model_validator(mode="after")
     def _has_one_cause(self) -> Self:
@@ -104,6 +106,14 @@ class DriverCard(FactKeys):
             raise ValueError(f"by {self.by} needs the key 'per', the amount that counts as 1")
         if self.prevalence is not None and self.covariate is None:
             raise ValueError("'prevalence' is for drivers by covariate")
+        if self.background_share is not None:
+            if self.covariate is None or self.form not in ("factor", "proportional"):
+                raise ValueError(
+                    "'background_share' is for drivers by covariate, of form 'factor' or "
+                    "'proportional'"
+                )
+            if not 0.0 <= self.background_share.value <= 1.0:
+                raise ValueError("'background_share' lies between 0 and 1")
         return self
 
     @property

@@ -87,6 +87,9 @@ class CovariateDriver:
     share
         Share of people who have an indicator, for a population in which nobody was asked: every
         patient then has the mean factor. None where the covariate has to be known.
+    background_share
+        Share of the people behind the background rate who have the indicator. Their rate holds
+        it already, so that the factor is divided by their mean factor.
     """
 
     covariate: str
@@ -96,9 +99,12 @@ class CovariateDriver:
     per: float = 1.0
     points: Points = ()
     share: float | None = None
+    background_share: float = 0.0
 
     def __post_init__(self) -> None:
         _check_driver(self, f"driver '{self.covariate}'", _COVARIATE_FORMS)
+        if not 0.0 <= self.background_share <= 1.0:
+            raise InputError(f"driver '{self.covariate}': a share lies between 0 and 1")
         if self.form is DriverForm.POWER and self.reference <= 0:
             raise InputError(f"driver '{self.covariate}': a power needs a positive reference")
 
@@ -223,7 +229,17 @@ def known_factor(
 
 
 def _covariate_factor(driver: CovariateDriver, x: FloatArray) -> FloatArray:
-    """Factor of a covariate. Shape (patient,)."""
+    """Factor of a covariate over its mean in the people of the background. Shape (patient,)."""
+    factor = _own_factor(driver, x)
+    if not driver.background_share:
+        return factor
+    without, having = _own_factor(driver, np.array([0.0, 1.0]))
+    mean = (1.0 - driver.background_share) * without + driver.background_share * having
+    return np.asarray(factor / mean)
+
+
+def _own_factor(driver: CovariateDriver, x: FloatArray) -> FloatArray:
+    """Factor of a covariate against a patient who lacks it. Shape (patient,)."""
     if driver.form is DriverForm.FACTOR:
         return np.asarray(driver.effect**x)
     if driver.form is DriverForm.PROPORTIONAL:

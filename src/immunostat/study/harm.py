@@ -387,6 +387,7 @@ def _covariate(card: SideEffectCard, driver: DriverCard) -> CovariateDriver:
         driver.per.value if driver.per else 1.0,
         tuple(sorted(driver.points.items())),
         driver.prevalence.value if driver.prevalence else None,
+        driver.background_share.value if driver.background_share else 0.0,
     )
 
 

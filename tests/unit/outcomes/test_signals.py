@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from immunostat.base.errors import InputError
 from immunostat.outcomes import signals
 from immunostat.outcomes.dose_events import (
     DoseRisk,
@@ -133,6 +134,32 @@ def test_an_unknown_indicator_gives_everybody_the_mean_factor() -> None:
     driver = CovariateDriver("latent", DriverForm.FACTOR, 11.0, share=0.1)
     parts = hazard_parts(Hazard("e", 1.0, (driver,)), {}, {}, {}, FLAT.shape)
     np.testing.assert_allclose(parts.rate * DAYS_PER_YEAR * 100, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("form", "effect"), [(DriverForm.FACTOR, 2.5), (DriverForm.PROPORTIONAL, 1.5)]
+)
+def test_people_of_the_background_have_its_rate_whoever_has_the_factor(
+    form: DriverForm, effect: float
+) -> None:
+    driver = CovariateDriver("c", form, effect, background_share=0.25)
+    people = np.zeros(N)
+    people[: N // 4] = 1.0
+    parts = hazard_parts(Hazard("e", 2.0, (driver,)), {"c": people}, {}, {}, FLAT.shape)
+    rate = parts.rate[:, 0] * DAYS_PER_YEAR * 100
+    np.testing.assert_allclose(rate.mean(), 2.0, rtol=1e-12)
+    np.testing.assert_allclose(rate[0] / rate[-1], 2.5, rtol=1e-12)
+
+
+def test_unasked_people_with_as_many_as_the_background_have_its_rate() -> None:
+    driver = CovariateDriver("c", DriverForm.FACTOR, 3.0, share=0.3, background_share=0.3)
+    parts = hazard_parts(Hazard("e", 2.0, (driver,)), {}, {}, {}, FLAT.shape)
+    np.testing.assert_allclose(parts.rate * DAYS_PER_YEAR * 100, 2.0, rtol=1e-12)
+
+
+def test_a_share_of_the_background_lies_between_none_and_all() -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        CovariateDriver("c", DriverForm.FACTOR, 3.0, background_share=1.2)
 
 
 def test_each_dose_has_its_chance_and_keeps_its_draw_when_it_comes_later() -> None:
