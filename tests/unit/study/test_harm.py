@@ -8,6 +8,7 @@ import pytest
 from immunostat.base.errors import InputError
 from immunostat.catalog.lookup import packaged_catalog
 from immunostat.catalog.side_effect_cards import SideEffectCard, SideEffectCheckCard
+from immunostat.outcomes.hazards import DAYS_PER_YEAR, Hazard, hazard_rate
 from immunostat.outcomes.signals import DoseCourse
 from immunostat.study import harm_pairs, harm_validation
 from immunostat.study.harm import (
@@ -65,6 +66,25 @@ def test_a_covariate_that_is_not_known_takes_the_mean_of_people() -> None:
     assert harm.hazard is not None
     shares = {driver.covariate: driver.share for driver in harm.hazard.covariates}
     assert shares["latent_tuberculosis"] == 0.042
+
+
+def test_the_register_of_the_background_has_the_serious_infections_that_it_printed() -> None:
+    # Covariates of its patients (mehta2019, table 1); HAQ, a state, has its mean in everybody.
+    harm = harm_of(CATALOG.side_effect("serious-infection"), around())
+    assert harm.hazard is not None
+    random, n = np.random.default_rng(1), 40_000
+    people = {
+        "age": random.normal(58.4, 13.9, n),
+        "glucocorticoid": (np.arange(n) % 1000 < 298).astype(float),
+        "diabetes": (random.permutation(n) % 1000 < 87).astype(float),
+    }
+    drivers = tuple(own for own in harm.hazard.covariates if own.covariate in people)
+    assert {own.covariate for own in drivers} == set(people)
+    alone = Hazard("e", harm.hazard.background, drivers)
+    rate = hazard_rate(alone, people, {}, {}, (n, 1)) * 100 * DAYS_PER_YEAR
+    spread_of_disability = 1.03
+    # 2.24 per 100 patient-years, 1.92 to 2.61 (ozen2019); 2 % for the draw and rounding.
+    assert rate.mean() * spread_of_disability == pytest.approx(2.24, rel=0.02)
 
 
 def test_all_side_effects_leaves_out_what_nothing_in_the_study_moves() -> None:
