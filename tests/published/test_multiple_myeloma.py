@@ -168,6 +168,41 @@ def test_an_exposed_typical_patient_has_the_odds_of_the_card(disease) -> None:
     assert found[0] == pytest.approx(0.02 * np.exp(1.5))
 
 
+def test_what_lines_add_to_growth_they_add_to_killing_inside_the_cell_alone(disease) -> None:
+    # The slope between the logarithms of growth and killing of Collins 2023, 0.546/0.677.
+    slope = packaged_catalog().situation("multiple-myeloma").parameters["killing_by_growth"].value
+    assert slope == pytest.approx(0.546 / 0.677, abs=0.005)
+    drugs = {
+        "cereblon_bound": 0.5,
+        "proteasome_bound": 0.5,
+        "cd38_bound": 0.5,
+        "bcma_cd3_bound": 0.5,
+    }
+    names = ("by_cereblon", "by_proteasome", "by_cd38", "by_bcma")
+    few, many = (
+        course(
+            disease, *names, days=[0.0, 0.01], prior_lines=lines, lines_reference=1.0,
+            growth_by_lines=0.2, killing_by_growth=slope, **drugs,
+        )
+        for lines in (1.0, 5.0)
+    )  # fmt: skip
+    ratio = [more[-1] / less[-1] for less, more in zip(few, many, strict=True)]
+    np.testing.assert_allclose(ratio[:2], np.exp(0.2 * 4) ** slope, rtol=1e-4)
+    np.testing.assert_allclose(ratio[2:], 1.0, rtol=1e-3)
+
+
+def test_the_effect_of_a_steroid_comes_within_hours_and_fades_in_days(disease) -> None:
+    card = packaged_catalog().situation("multiple-myeloma").parameters
+    onset, fading = card["glucocorticoid_onset"].value, card["glucocorticoid_fading"].value
+    # A biological half-life of 36 to 54 hours.
+    assert 36 / 24 < np.log(2) / fading < 54 / 24
+    days = np.array([0.0, 0.25, 1.0, 4.0])
+    found = course(disease, "glucocorticoid_effect", days=days, glucocorticoid_bound=0.9)[0]
+    rate = 0.9 * onset + fading
+    np.testing.assert_allclose(found, 0.9 * onset / rate * (1 - np.exp(-rate * days)), rtol=1e-6)
+    assert found[1] > 0.4
+
+
 def test_marrow_and_antigen_follow_the_burden(disease) -> None:
     crowding, antigen, burden = course(
         disease, "marrow_crowding", "foreign_antigen", "burden", growth_rate=0.02, **ALONE
@@ -285,6 +320,19 @@ def test_every_drug_can_be_given_and_those_of_myeloma_lower_it() -> None:
         assert np.median(found.end(arm, "disease_burden") / untreated) < 0.98, arm
     igg = found.end("FcRn", "disease_m_protein") / found.end("none", "disease_m_protein")
     assert igg.min() < 0.7
+
+
+@pytest.mark.slow
+def test_a_steroid_once_a_week_does_more_than_a_seventh_of_a_steroid_every_day() -> None:
+    # Its effect outlasts it: the receptor is bound for little more than a seventh of the time.
+    arms = {
+        "weekly": ["dexamethasone 40 mg oral daily on days 1, 8, 15, 22 of 28"],
+        "daily": ["dexamethasone 40 mg oral daily"],
+    }
+    found = Answer(arms, ("disease_by_glucocorticoid",), [0.0, 28.0])
+    weekly, daily = (found.end(arm, "disease_by_glucocorticoid") for arm in arms)
+    assert np.all(weekly / daily > 0.4)
+    assert np.all(weekly < daily)
 
 
 @pytest.mark.slow
