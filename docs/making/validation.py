@@ -22,14 +22,31 @@ IMAGES = ROOT / "docs" / "images"
 NONE = "\u2013"
 
 
+#: How virtual patients are drawn.
+SAMPLING = "sobol"
+
+#: Virtual patients in each arm: as many as the minutes of a situation's courses allow.
+PATIENTS = {
+    "rheumatoid-arthritis": 400,
+    "multiple-sclerosis": 500,
+    "multiple-myeloma": 300,
+    "hepatitis-c": 1000,
+    "influenza": 500,
+    "covid-19": 500,
+}
+
+
 def pages(patients: int) -> dict[str, str]:
-    """Every page by its path, pictures written on the way."""
-    return {f"science/validation-{name}.md": _page(name, patients) for name in GOALS}
+    """Every page by its path, pictures written on the way; `patients` is the most in an arm."""
+    return {
+        f"science/validation-{name}.md": _page(name, min(patients, PATIENTS[name]))
+        for name in GOALS
+    }
 
 
 def _page(situation: str, patients: int) -> str:
     catalog = packaged_catalog()
-    found = validate(catalog, situation, patients)
+    found = validate(catalog, situation, patients, sampling=SAMPLING)
     IMAGES.mkdir(parents=True, exist_ok=True)
     for name, figure in (("agreement", agreement(found)), ("forest", forest(found))):
         style.save(figure, IMAGES / f"validation-{situation}-{name}.svg")
@@ -74,10 +91,11 @@ def _page(situation: str, patients: int) -> str:
         "## Patients after a failed treatment",
         _prior(situation),
         "## Make it again",
-        f"`immunostat validate {situation} -o validation` prints and writes all this; this page is "
-        f"made by `python docs/make.py --only validation` (seed {found.seed}, {patients} virtual "
-        "patients in each arm). Arms that become possible when a target joins the immune core "
-        "appear by themselves.",
+        f"`immunostat validate {situation} --patients {patients} --sampling {SAMPLING} "
+        "-o validation` prints and writes all this; this page is made by `python docs/make.py "
+        f"--only validation` (seed {found.seed}). The virtual patients are a Sobol sequence, so "
+        "that means of numbers that differ much between patients are not off by who was drawn. "
+        "Arms that become possible when a target joins the immune core appear by themselves.",
         _sources(found.table),
     )
 
