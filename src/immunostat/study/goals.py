@@ -56,7 +56,7 @@ class Goal:
     @property
     def digits(self) -> int:
         """Decimal places in which errors are told."""
-        return 1 if self.at_most >= 1 else 2
+        return 1 if self.at_most >= 1 else 2 if self.at_most >= 0.1 else 3
 
     def off(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Predicted minus published, in `unit`. Shape (row,)."""
