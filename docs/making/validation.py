@@ -27,7 +27,7 @@ SAMPLING = "sobol"
 
 #: Virtual patients in each arm: as many as the minutes of a situation's courses allow.
 PATIENTS = {
-    "rheumatoid-arthritis": 400,
+    "rheumatoid-arthritis": 1000,
     "multiple-sclerosis": 500,
     "multiple-myeloma": 300,
     "hepatitis-c": 1000,
