@@ -34,7 +34,7 @@ def normals(seed: int, *shape: int) -> np.ndarray:
 def seen(numbers: np.ndarray, n_visits: int, latent: float = 0.3, **more: object) -> dict:
     """What visits of patients with one latent disability record."""
     true = {
-        "disease_disability": np.full((len(numbers), n_visits), latent),
+        "disease_latent_disability": np.full((len(numbers), n_visits), latent),
         "disease_edss": np.full((len(numbers), n_visits), np.nan),
     }
     return observe(PARTS, true, numbers, 5, **more)
@@ -98,10 +98,8 @@ def test_the_average_curve_of_the_model_is_that_of_items_and_rules() -> None:
     latent = np.linspace(-4, 4, 17)
     curve = 6.5 / (1 + np.exp(-(-0.25 + 0.706 * latent + 0.036 * latent**2 + 0.013 * latent**3)))
     text = (data_folder() / CARD.fragment).read_text(encoding="utf-8")
-    assert (
-        "6.5/(1 + exp(-(-0.25 + 0.706*disability + 0.036*disability^2 + 0.013*disability^3)))"
-        in text
-    )
+    x = "latent_disability"
+    assert f"6.5/(1 + exp(-(-0.25 + 0.706*{x} + 0.036*{x}^2 + 0.013*{x}^3)))" in text
     expected = expected_score(latent, edss, ITEMS, n=20_000)
     # a tenth of a step: what a polynomial of third degree can do, and the chance of 20 000
     np.testing.assert_allclose(curve, expected, atol=0.1)
@@ -112,7 +110,7 @@ def test_patients_enter_with_the_edss_of_their_table() -> None:
     wanted = np.linspace(1.0, 5.5, 400)
     latent = latent_at_entry(CARD, "edss", {"edss": wanted}, numbers, 5)
     true = {
-        "disease_disability": np.tile(latent[:, None], 200),
+        "disease_latent_disability": np.tile(latent[:, None], 200),
         "disease_edss": np.zeros((400, 200)),
     }
     found = observe(PARTS, true, numbers, 5)["edss"].mean(axis=1)
@@ -156,7 +154,10 @@ def test_the_first_visit_is_the_same_in_every_arm_and_has_the_mean_of_the_table(
 
 def test_the_course_of_edss_begins_at_the_covariate_and_rises_with_disability() -> None:
     values, covariate = simulated().values, simulated().cohort.covariates["edss"].to_numpy()
-    course, latent = values("placebo", "disease_edss"), values("placebo", "disease_disability")
+    course, latent = (
+        values("placebo", "disease_edss"),
+        values("placebo", "disease_latent_disability"),
+    )
     np.testing.assert_allclose(course[:, 0], covariate, atol=0.1)
     is_inside = (course > 0).all(axis=1)
     moves = np.diff(latent, axis=1)[is_inside] > 1e-6
@@ -210,3 +211,14 @@ def test_a_card_of_items_that_makes_no_sense_is_refused_with_its_place(
 
 def test_the_score_of_the_card_is_a_score_that_endpoints_know() -> None:
     assert CARD.components["edss"].score in SCORES
+
+
+def test_what_side_effects_read_of_arthritis_is_not_there_by_another_meaning() -> None:
+    # Serious infection follows HAQ, `disease_disability` of arthritis; a latent disability of
+    # multiple sclerosis by that name would count as HAQ.
+    harms = [CATALOG.side_effect(name) for name in CATALOG.side_effects()]
+    read = {own.state for harm in harms for own in harm.drivers if own.state}
+    own = {name for name in read if name.startswith("disease_")}
+    assert own == {"disease_disability"}
+    outputs = {card.output for card in CATALOG.situation("multiple-sclerosis").components.values()}
+    assert not own & outputs
