@@ -13,7 +13,7 @@ import immunostat
 from immunostat.catalog.lookup import KINDS, card_class
 from immunostat.cli.app import app
 from immunostat.report import figures
-from immunostat.study import study as study_module
+from immunostat.study.file import StudyFile
 from immunostat.study.result_tables import TABLES
 from making.markdown import page, table
 from making.meanings import meaning
@@ -102,7 +102,7 @@ def _objects(schema: dict[str, Any], seen: set[str]) -> list[str]:
 
 def study_file() -> str:
     """Keys of a study file."""
-    schema = study_module.StudyFile.model_json_schema()
+    schema = StudyFile.model_json_schema()
     return page(
         "# Study file",
         "What each key of a study file holds. By example: "
