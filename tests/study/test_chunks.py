@@ -29,7 +29,13 @@ duration: 24 weeks
 visits: every 2 weeks
 dropout: {background: 10 % by week 24}
 """
-PROGRAM = [sys.executable, "-c", "from immunostat.cli import main; main()", "run", "study.yaml"]
+#: The program as a terminal starts it: what runs the tests in the background may ignore interrupts,
+#: and what it starts would then, too.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from immunostat.cli import main; main()"
+)
+PROGRAM = [sys.executable, "-c", START, "run", "study.yaml"]
 #: Everything of a result but `run.json`, which holds times.
 TABLES = (
     "endpoints.csv", "side_effects.csv", "bands.csv", "profile.csv", "actions.csv",

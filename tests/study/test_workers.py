@@ -21,7 +21,13 @@ from immunostat.study.study_reader import make_study
 
 pytest.importorskip("distributed")
 
-PROGRAM = (sys.executable, "-c", "from immunostat.cli import main; main()")
+#: The program as a terminal starts it: what runs the tests in the background may ignore interrupts,
+#: and what it starts would then, too.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from immunostat.cli import main; main()"
+)
+PROGRAM = (sys.executable, "-c", START)
 STUDY = """\
 title: Many
 situation: rheumatoid-arthritis
