@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from immunostat.catalog.cards import TrialArmCard, TrialCard, TrialResultCard
-from immunostat.study.published_values import factor_to
+from immunostat.study.published_values import NORMAL_95, factor_to
 
 #: The measure of a result of one arm.
 VALUE = "value"
@@ -113,9 +113,6 @@ NO_GOAL = "no goal for this endpoint and week"
 ALL = "all held-back values"
 WITH_DRUG = "with a drug"
 POOLED = "same drug in alike patients pooled"
-
-#: Standard errors from the middle to an end of a 95 % interval.
-NORMAL_95 = 1.959963984540054
 
 
 def goals_of(situation: str) -> tuple[Goal, ...]:
