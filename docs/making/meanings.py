@@ -251,6 +251,17 @@ MEANINGS = {
     "TrialComparisonCard.measure": "differences of shares are in points, unit `%`; the risk of an "
     "event-free share is that of the event",
     "also": "further regimens of the arm, each with the name of its drug",
+    "TrialArmCard.left": "share of patients who had left by a time for other reasons than lack of effect; they "
+    "count as non-responders",
+    "rescue": "who is given something else because the treatment does not work; he counts as a "
+    "non-responder and is seen no more",
+    "RescueCard.when": "condition on endpoints at the visit, such as `ACR20 is no`",
+    "RescueCard.week": "visit at which it is looked at",
+    "last_week": "last week at which it is looked at; `week` alone if left out",
+    "RescueCard.arms": "arms with the rule; all if none is named",
+    "carried_forward": "whether printed means hold the last value of who left; else they are of "
+    "patients still seen",
+    "followed_on": "components that are measured in who left as well, such as films",
     "not_simulated": "why no simulation can stand for the arm",
     "doubt": "why the model is not judged by the trial",
     "TrialCard.prior": "how patients who have failed an earlier treatment are simulated",

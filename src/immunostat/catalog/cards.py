@@ -195,6 +195,25 @@ class TrialResultCard(WhenCard):
     role: Literal["training"] | None = None
 
 
+class LeftCard(WhenCard):
+    """Share of an arm's patients who had left by a time for other reasons than lack of effect."""
+
+
+class RescueCard(FactKeys):
+    """Who is given something else from a visit on because the treatment does not work.
+
+    He counts as a non-responder from then on and is seen no more.
+    """
+
+    #: Condition on endpoints at the visit, such as 'ACR20 is no'.
+    when: Text
+    week: Annotated[Number, Field(gt=0)]
+    #: Last week at which it is looked at; only `week` if left out.
+    last_week: Annotated[Number, Field(gt=0)] | None = None
+    #: Arms with the rule; all if none is named.
+    arms: tuple[Text, ...] = ()
+
+
 class TrialArmCard(Card):
     """One arm of a published trial."""
 
@@ -206,6 +225,8 @@ class TrialArmCard(Card):
     #: Patients in the arm; left out where it was not read.
     n: Annotated[int, Field(gt=0)] | None = None
     role: Literal["training", "held-back"]
+    #: Who left for other reasons than lack of effect.
+    left: LeftCard | None = None
     #: Why no simulation can stand for the arm.
     not_simulated: str = ""
     note: str = ""
@@ -270,12 +291,18 @@ class TrialCard(Card):
     arms: tuple[TrialArmCard, ...]
     #: Arm with which others are compared where nothing is printed; that without a drug if empty.
     control: str = ""
+    rescue: RescueCard | None = None
+    #: Whether means hold the last value of who left; else they are those of patients still seen.
+    carried_forward: bool = False
+    #: Components that are measured in who left as well, such as films.
+    followed_on: tuple[Name, ...] = ()
     comparisons: tuple[TrialComparisonCard, ...] = ()
 
     @model_validator(mode="after")
     def _arms_exist(self) -> Self:
         names = [arm.name for arm in self.arms]
         wanted = [("control", self.control)] if self.control else []
+        wanted += [("rescue.arms", arm) for arm in (self.rescue.arms if self.rescue else ())]
         for i, own in enumerate(self.comparisons):
             wanted += [(f"comparisons.{i}.arm", own.arm), (f"comparisons.{i}.versus", own.versus)]
         for key, name in wanted:

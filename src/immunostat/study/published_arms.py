@@ -22,6 +22,7 @@ from immunostat.outcomes.event_times import EventTimes, times_at_visits
 from immunostat.outcomes.summary import SummaryRow, statistic_of, summarize
 from immunostat.study.assemble import hooks_of
 from immunostat.study.comparison import doses_of
+from immunostat.study.leaving import Leaving, as_published, leaving_of
 from immunostat.study.plan import Plan, prepare, with_grid
 from immunostat.study.published_values import (
     day_of,
@@ -67,11 +68,26 @@ class Who:
 
 @dataclass
 class Group:
-    """Trials of the same patients, and the regimens of their arms, each once."""
+    """Trials of the same patients, and the regimens of their arms, each once.
+
+    Parameters
+    ----------
+    who
+        Whom the trials took.
+    arms
+        Regimens of each simulated arm, by its name.
+    published
+        Each published arm with its trial and the name of its prediction.
+    leaving
+        By simulated arm: name of each prediction, and how patients leave there. Arms of two trials
+        with the same doses are simulated once and predicted apart if their patients leave
+        differently.
+    """
 
     who: Who
     arms: dict[str, tuple[Regimen, ...]] = field(default_factory=dict)
     published: list[tuple[TrialCard, TrialArmCard, str]] = field(default_factory=list)
+    leaving: dict[str, dict[str, Leaving | None]] = field(default_factory=dict)
 
     def add(
         self,
@@ -79,13 +95,20 @@ class Group:
         arm: TrialArmCard,
         regimens: tuple[Regimen, ...],
         last_day: float | None = None,
-    ) -> None:
+        situation: SituationCard | None = None,
+    ) -> str:
         """Add an arm under the name of the arm that gives the same doses, if there is one.
 
         Parameters
         ----------
         last_day
             Until when doses matter; that of the last result of the arm if None.
+        situation
+            Whose endpoints the trial's rule of rescue reads; None lets everybody stay.
+
+        Returns
+        -------
+        Name of the arm's prediction.
         """
         if last_day is None:
             last_day = max((day_of(result) for result in arm.results), default=0.0)
@@ -96,7 +119,11 @@ class Group:
             words = f"{trial.name}: {arm.name}"
         name = same[0] if same else words
         self.arms.setdefault(name, regimens)
-        self.published.append((trial, arm, name))
+        leaving = leaving_of(trial, arm, situation) if situation is not None else None
+        shown = name if leaving is None else f"{trial.name}: {arm.name}, with those who left"
+        self.leaving.setdefault(name, {})[shown] = leaving
+        self.published.append((trial, arm, shown))
+        return shown
 
 
 def why_not_simulated(catalog: Catalog, trial: TrialCard, arm: TrialArmCard) -> str:
@@ -244,14 +271,29 @@ def plan_of(
     return replace(plan, times=times)
 
 
-def predictions(simulation: Simulation, arm: str) -> tuple[list[SummaryRow], int]:
+def predictions(
+    simulation: Simulation, arm: str, leaving: Leaving | None = None
+) -> tuple[list[SummaryRow], int]:
     """Every endpoint of one arm at every visit; whoever could not be computed is left out.
+
+    Parameters
+    ----------
+    simulation
+        With the arm.
+    arm
+        Its name.
+    leaving
+        How patients leave; everybody stays if None.
 
     Returns
     -------
     The rows, and how many patients were left out.
     """
     observations = _observations(simulation, arm)
+    if leaving is not None:
+        numbers = simulation.cohort.numbers[simulation.status(arm) == Status.OK]
+        seed = simulation.plan.study.population.seed
+        observations = as_published(observations, leaving, numbers, seed)
     rows: list[SummaryRow] = []
     for spec in specs_of(simulation.plan):
         values, exact = evaluate(spec, observations), times_of(spec, observations)

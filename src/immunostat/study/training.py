@@ -202,8 +202,8 @@ class TrainingArms:
                 "take another arm",
             )
         regimens = regimens_of(self.catalog, trial.situation, arm)
-        group.add(_trained(trial, self.calibration), arm, regimens, last_day)
-        return group.published[-1][2]
+        trained = _trained(trial, self.calibration)
+        return group.add(trained, arm, regimens, last_day, self.calibration.situation)
 
     def _only_arms(self, plan: Plan) -> Plan:
         """Without the reference arm, which nobody asks for here."""
@@ -256,13 +256,14 @@ class TrainingArms:
         for i in range(len(self.groups)):
             simulation = self.simulate(i, values)
             for arm in simulation.plan.arms:
-                rows, failed = predictions(simulation, arm)
-                for row in rows:
-                    found.rows.setdefault((i, arm, row.endpoint), {})[row.time_day] = row
-                if any(own.compared is not None for own in self.wanted):
-                    days = event_days(simulation, arm)
-                    found.events |= {(i, arm, name): own for name, own in days.items()}
-                n_failed, n_all = n_failed + failed, n_all + simulation.n_patients
+                for shown, leaving in self.groups[i].leaving[arm].items():
+                    rows, failed = predictions(simulation, arm, leaving)
+                    for row in rows:
+                        found.rows.setdefault((i, shown, row.endpoint), {})[row.time_day] = row
+                    if any(own.compared is not None for own in self.wanted):
+                        days = event_days(simulation, arm)
+                        found.events |= {(i, shown, name): own for name, own in days.items()}
+                    n_failed, n_all = n_failed + failed, n_all + simulation.n_patients
         return found, n_failed, n_all
 
     def simulate(self, group: int, values: Mapping[str, float]) -> Simulation:

@@ -182,7 +182,7 @@ def validate(
             elif compared or arm.name in _named_in_comparisons(trial, card):
                 kept = arm.model_copy(update={"results": tuple(compared)})
                 regimens = regimens_of(catalog, trial.situation, arm)
-                group.add(trial, kept, regimens, last_day_of(trial, kept, card))
+                group.add(trial, kept, regimens, last_day_of(trial, kept, card), card)
     rows: list[dict[str, Any]] = []
     n_failed, done = 0, 0
     total = sum(len(group.arms) for group in groups.values())
@@ -288,10 +288,12 @@ def _simulated(
     # Arm after arm, so that memory is that of one.
     for i, arm in enumerate(plan.study.arms):
         simulation = simulate_cohort(replace(plan, arms=(arm,)), cohort, threads)
-        rows, failed = predictions(simulation, arm)
-        for row in rows:
-            found.rows.setdefault((arm, row.endpoint), {})[row.time_day] = row
-        found.events |= {(arm, name): own for name, own in event_days(simulation, arm).items()}
+        days = event_days(simulation, arm)
+        for shown, leaving in group.leaving[arm].items():
+            rows, failed = predictions(simulation, arm, leaving)
+            for row in rows:
+                found.rows.setdefault((shown, row.endpoint), {})[row.time_day] = row
+            found.events |= {(shown, name): own for name, own in days.items()}
         found.n_failed += failed
         told(i + 1)
     return found
