@@ -251,8 +251,8 @@ MEANINGS = {
     "TrialComparisonCard.measure": "differences of shares are in points, unit `%`; the risk of an "
     "event-free share is that of the event",
     "also": "further regimens of the arm, each with the name of its drug",
-    "TrialArmCard.left": "share of patients who had left by a time for other reasons than lack of effect; they "
-    "count as non-responders",
+    "TrialArmCard.left": "share of patients who had left by a time for other reasons than lack of "
+    "effect; they count as non-responders",
     "rescue": "who is given something else because the treatment does not work; he counts as a "
     "non-responder and is seen no more",
     "RescueCard.when": "condition on endpoints at the visit, such as `ACR20 is no`",

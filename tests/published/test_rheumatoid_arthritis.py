@@ -110,7 +110,7 @@ def test_training_arms_are_reproduced(result) -> None:
 
 def test_held_back_arms_are_named_as_such(result) -> None:
     rows = result.comparison
-    four = rows[rows.arm == "tocilizumab-4"]
+    four = rows[(rows.arm == "tocilizumab-4") & rows.endpoint.str.startswith("ACR")]
     assert len(four) >= 6
     assert set(four.role) == {"held-back"}
     # The mean absolute error is printed in the report; 10 points would be no prediction any more.
