@@ -43,9 +43,8 @@ from immunostat.study.training_results import (
 from immunostat.study.untreated import Untreated, untreated_levels
 from immunostat.study.validation import (
     Group,
-    event_days,
     plan_of,
-    predictions,
+    predict_arm,
     regimens_of,
     who_of,
     why_not_simulated,
@@ -256,13 +255,9 @@ class TrainingArms:
         for i in range(len(self.groups)):
             simulation = self.simulate(i, values)
             for arm in simulation.plan.arms:
-                rows, failed = predictions(simulation, arm)
-                for row in rows:
-                    found.rows.setdefault((i, arm, row.endpoint), {})[row.time_day] = row
-                if any(own.compared is not None for own in self.wanted):
-                    days = event_days(simulation, arm)
-                    found.events |= {(i, arm, name): own for name, own in days.items()}
-                n_failed, n_all = n_failed + failed, n_all + simulation.n_patients
+                own = predict_arm(simulation, arm)
+                found.add(i, arm, own)
+                n_failed, n_all = n_failed + own.n_failed, n_all + simulation.n_patients
         return found, n_failed, n_all
 
     def simulate(self, group: int, values: Mapping[str, float]) -> Simulation:
