@@ -217,7 +217,8 @@ def predicted_comparison(compared: Compared, own: Side, other: Side) -> Value | 
     """What the model says of a comparison; None where it has no such measure.
 
     Expected events of the same patients in both arms are compared patient by patient. Of all else
-    the arms are taken as independent, which makes intervals too wide.
+    the arms are taken as independent, which makes intervals too wide. Of an event-free share, risk
+    and hazard are those of the event; odds and difference are those of the share itself.
 
     Parameters
     ----------
@@ -239,7 +240,7 @@ def predicted_comparison(compared: Compared, own: Side, other: Side) -> Value | 
             # The risk is that of the event.
             return ratio_of(*(_without(v) if is_free else v for v in (mine, its)))
         case "odds ratio" if is_share:
-            return ratio_of(*(_odds(_without(v) if is_free else v) for v in (mine, its)))
+            return ratio_of(*map(_odds, (mine, its)))
         case "difference" if is_share:
             return difference_of(mine.times(100.0), its.times(100.0))
         case "difference":
@@ -259,12 +260,13 @@ def _expected(
         return None
     found = compare_expected(own, other, measure, compared.day)
     value = Value(found.estimate, found.low, found.high)
-    if measure != "difference":
-        return value
-    # The difference of the shares without the event has the other sign.
-    if is_free:
-        value = Value(-value.value, -value.high, -value.low)
-    return value.times(100.0)
+    # Odds and differences of an event-free share are its own, not those of the event.
+    if measure == "odds ratio" and is_free:
+        return Value(1 / value.value, 1 / value.high, 1 / value.low)
+    if measure == "difference":
+        value = Value(-value.value, -value.high, -value.low) if is_free else value
+        return value.times(100.0)
+    return value
 
 
 def _without(own: Value) -> Value:
