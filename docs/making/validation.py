@@ -66,7 +66,8 @@ def _page(situation: str, patients: int) -> str:
         "## How far predictions are off",
         "Held-back values that were read in a source, within two weeks of the week of the goal. "
         "`by chance` is the mean absolute error that a perfect model would have, because trials "
-        "and virtual trials are samples of patients. `inside` counts predictions within the "
+        "and virtual trials are samples of patients; of the virtual ones as if they were drawn at "
+        "random, so that it is a little too large. `inside` counts predictions within the "
         "published 95 % interval. In the line `pooled`, results of the same drug in alike patients "
         "(populations of the catalog of which one says only what differs from the other, or both "
         "from a third) count as one: published ones weighted by the inverse of their variance, "
@@ -80,9 +81,11 @@ def _page(situation: str, patients: int) -> str:
         "## Every value",
         "The interval of a published value is that of the trial's patients; the interval of a "
         f"predicted one that of {patients} virtual patients, which is the chance of drawing them "
-        "and not the uncertainty of the model. All arms of a section are simulated in the same "
-        "virtual patients, so their errors are not independent. A value *from memory* was not "
-        "read in its source; it is shown and not judged.",
+        "and not the uncertainty of the model. Rates and shares of events are [expected "
+        "ones](../concepts/trial-statistics.md#predicted-beside-published), without the chance of "
+        "drawing events; ratios of two arms are those of the same patients in both. All arms of a "
+        "section are simulated in the same virtual patients, so their errors are not independent. "
+        "A value *from memory* was not read in its source; it is shown and not judged.",
         *results,
         "## Not simulated",
         "An arm is left out where its drug acts on no target of the immune core, where its "

@@ -213,6 +213,22 @@ def test_what_is_published_of_events_is_predicted_in_its_unit(catalog, monkeypat
     assert off["Median"] == pytest.approx(100 * abs(median["difference"]) / 5.5)
 
 
+def test_no_event_is_drawn_for_what_a_hazard_tells(catalog) -> None:
+    found = validate(catalog, NAME, n_patients=12, threads=1)
+    table = found.table.set_index(["arm", "endpoint", "measure"])
+    # Of 12 patients hardly one dies within 28 days at 0.3 deaths a year; the share is known.
+    death = table.loc[("placebo", "mortality", "value")]
+    assert death["predicted"] == pytest.approx(100 * -np.expm1(-0.3 * 28 / 365.25), rel=1e-9)
+    assert death["predicted_low"] == pytest.approx(death["predicted_high"])
+    # Among 12 patients of 24 weeks, drawn flares would be multiples of one in 5.5 years.
+    rate = table.loc[("placebo", "flare-rate", "value")]
+    assert rate["predicted_high"] / rate["predicted_low"] < 1.5
+    # Expected events, like everything, do not depend on the threads.
+    pd.testing.assert_frame_equal(
+        validate(catalog, NAME, n_patients=12, threads=2).table, found.table, check_exact=True
+    )
+
+
 def refused(catalog, match, **changes):
     card = catalog.situation(NAME).model_dump()
     for key, value in changes.items():

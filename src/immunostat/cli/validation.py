@@ -149,7 +149,8 @@ def _print_errors(found: Validation) -> None:
     table = errors(found.table, found.goals)
     heading(
         f"Published intervals are those of the trials' patients; predicted ones those of "
-        f"{found.n_patients} virtual patients, the chance of drawing them alone."
+        f"{found.n_patients} virtual patients, the chance of drawing them alone. Rates and shares "
+        "of events are expected ones: no event is drawn."
     )
     for goal in found.goals:
         own = table[table["goal"] == goal.name]

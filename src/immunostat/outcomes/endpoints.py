@@ -23,7 +23,7 @@ from immunostat.base.errors import (
 )
 from immunostat.model.system import FloatArray
 from immunostat.outcomes import event_times, myeloma, scores, visit_courses
-from immunostat.outcomes.event_times import DiseaseCourse, EventTimes
+from immunostat.outcomes.event_times import DiseaseCourse, EventTimes, Hazards
 
 #: Names of the statistics by which an endpoint can be summarized (`summary` makes them).
 STATISTICS = (
@@ -49,12 +49,16 @@ class Observations:
         Unit of each component; a score checks and converts where one is given.
     course
         Events of the disease, where the situation has any.
+    hazards
+        What the events were drawn from, where expected ones are wanted beside them
+        (`expected_events.expected_of`).
     """
 
     times: FloatArray
     components: Mapping[str, FloatArray]
     units: Mapping[str, str] = field(default_factory=dict)
     course: DiseaseCourse | None = None
+    hazards: Hazards | None = None
 
     def __post_init__(self) -> None:
         shapes = {name: np.shape(values) for name, values in self.components.items()}

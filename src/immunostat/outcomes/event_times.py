@@ -85,6 +85,34 @@ class DiseaseCourse:
 
 
 @dataclass(frozen=True)
+class Hazards:
+    """Hazards of the events of the disease in the patients of one arm.
+
+    Parameters
+    ----------
+    kinds
+        The events.
+    by_name
+        Hazard of each, linear between times, NaN from where a patient failed. Each of shape
+        (patient, time), 1/day.
+    times
+        Strictly increasing. Shape (time,), day.
+    patients
+        Number of each patient. Shape (patient,).
+    """
+
+    kinds: tuple[EventKind, ...]
+    by_name: Mapping[str, FloatArray]
+    times: FloatArray
+    patients: IntArray
+
+    def kept(self, which: npt.NDArray[np.bool_]) -> Hazards:
+        """The hazards of some of the patients. `which` has shape (patient,)."""
+        own = {name: hazard[which] for name, hazard in self.by_name.items()}
+        return Hazards(self.kinds, own, self.times, self.patients[which])
+
+
+@dataclass(frozen=True)
 class EventTimes:
     """First event of each patient to the day, for an endpoint that is made of events.
 
@@ -183,8 +211,7 @@ def draw_course(
     died, of = np.full(n, np.nan), np.full(n, "", dtype=object)
 
     def drawn(kind: EventKind, until: FloatArray) -> Events:
-        hazard = hazards[kind.name]
-        hazard = np.where((hazard < 0) & (hazard >= -_ROUNDING), 0.0, hazard)
+        hazard = without_rounding(hazards[kind.name])
         # Another stream than that of a side effect of the same name.
         found = draw_events(f"disease {kind.name}", hazard, times, seed, patients, until)
         return replace(found, name=kind.name)
@@ -206,6 +233,25 @@ def draw_course(
             own = cut if not kind.is_terminal else _with_last(cut, own, of == kind.name)
         events[kind.name] = own if kind.is_recurrent else _first_only(own, drawn, kind)
     return DiseaseCourse(events, end, died, of)
+
+
+def without_rounding(hazard: FloatArray) -> FloatArray:
+    """A hazard without the small negative values that the solver's rounding makes of zero.
+
+    Parameters
+    ----------
+    hazard
+        Shape (patient, time), 1/day.
+
+    Returns
+    -------
+    Values down to -1e-6 are 0. Shape (patient, time), 1/day.
+
+    Source
+    ------
+    "definition"
+    """
+    return np.where((hazard < 0) & (hazard >= -_ROUNDING), 0.0, hazard)
 
 
 def event_times(

@@ -182,14 +182,15 @@ def expected_until(hazard: FloatArray, times: FloatArray, follow_up: FloatArray)
     hazard, times
         See `cumulative_hazard`.
     follow_up
-        From the first time, day. Shape (patient,).
+        From the first time, day. Shape (patient,), or (patient, part) for several parts of it.
 
     Returns
     -------
-    Shape (patient,).
+    Shape of `follow_up`.
     """
     total = cumulative_hazard(hazard, times)
-    return _cumulative_at(np.arange(len(hazard)), times[0] + follow_up, hazard, times, total)
+    rows = np.arange(len(hazard)).reshape(-1, *[1] * (follow_up.ndim - 1))
+    return _cumulative_at(rows, times[0] + follow_up, hazard, times, total)
 
 
 def _arrivals(

@@ -11,9 +11,16 @@ import numpy.typing as npt
 
 from immunostat.base.errors import InputError, ShapeError
 from immunostat.model.system import FloatArray
-from immunostat.outcomes import comparisons, event_summary, statistics, survival
+from immunostat.outcomes import (
+    comparisons,
+    event_summary,
+    expected_events,
+    statistics,
+    survival,
+)
 from immunostat.outcomes.endpoints import KINDS, EndpointSpec, level_of, visit_at
 from immunostat.outcomes.event_times import EventTimes, times_at_visits
+from immunostat.outcomes.expected_events import ExpectedEvents
 from immunostat.outcomes.statistics import Estimate
 from immunostat.outcomes.visit_courses import TimeToEvent, time_to_event
 
@@ -47,6 +54,7 @@ def summarize(
     arm: str,
     confidence: float = 0.95,
     exact: EventTimes | None = None,
+    expected: ExpectedEvents | None = None,
 ) -> list[SummaryRow]:
     """Table rows of an endpoint in one arm.
 
@@ -65,6 +73,9 @@ def summarize(
     exact
         Days of events, for an endpoint that is made of events (`endpoints.times_of`); None takes
         the visits at which they were seen.
+    expected
+        Expected events in place of drawn ones, at the same visits (`expected_events.expected_of`);
+        None takes the drawn ones.
 
     Returns
     -------
@@ -77,7 +88,8 @@ def summarize(
     `statistics`.
     """
     if KINDS[spec.kind].is_of_events:
-        return _event_rows(spec, values, times, arm, confidence, exact)
+        own = exact or times_at_visits(values, times)
+        return _event_rows(spec, values, times, arm, confidence, own, expected)
     if statistic_of(spec) == "incidence":
         return _incidence_rows(spec, values, times, arm, confidence)
     rows = []
@@ -208,14 +220,17 @@ def _event_rows(
     times: FloatArray,
     arm: str,
     confidence: float,
-    exact: EventTimes | None,
+    own: EventTimes,
+    expected: ExpectedEvents | None,
 ) -> list[SummaryRow]:
     """Rate, share or time of events up to each visit."""
-    own = exact or times_at_visits(values, times)
     visits = _visits(spec, values, times)
     days = times[visits]
     start = spec.baseline_day
     match statistic_of(spec):
+        case ("rate" | "incidence" | "event-free") as statistic if expected is not None:
+            is_free = statistic == "event-free"
+            found = expected_events.estimates(expected, visits, is_free, confidence)
         case "rate":
             counts = values[:, visits]
             found = event_summary.rates(counts, own, days, start, confidence)
@@ -230,6 +245,8 @@ def _event_rows(
     for visit, estimate in zip(visits, found, strict=True):
         day = float(times[visit])
         row = _row(spec, arm, day, estimate, int(np.sum(np.isnan(values[:, visit]))))
+        if expected is not None:
+            row = replace(row, method=estimate.method)
         until = own.end_day if statistic_of(spec) == "rate" else own.last_day
         rows.append(replace(row, n_at_risk=float(np.sum(until >= day - SAME_DAY))))
     return rows

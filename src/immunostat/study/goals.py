@@ -162,7 +162,8 @@ def errors(table: pd.DataFrame, goals: Sequence[Goal]) -> pd.DataFrame:
     -------
     Rows of each goal: ``by`` (all, pooled, arms, drug, target, patients, endpoint) and ``group``;
     number of values; mean absolute error; ``by_chance``, the mean absolute error that sampling of
-    patients alone makes in a perfect model (of values whose number of patients is known); mean
+    patients alone makes in a perfect model (of values whose number of patients is known; virtual
+    patients as if drawn at random, of expected events without the chance of drawing events); mean
     error (predicted minus published); the largest error; ``inside``, the share of predictions
     within the published 95 % interval. Only the rows of ``all`` have a goal and a verdict: ``met``,
     ``missed`` or ``nothing to judge by``. The row of ``pooled`` holds the values of `pooled`, so

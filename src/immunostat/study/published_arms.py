@@ -6,6 +6,7 @@ nothing can stand for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, cast
@@ -19,6 +20,7 @@ from immunostat.catalog.model_cards import PopulationCard, SituationCard
 from immunostat.engine.solution import Status
 from immunostat.outcomes.endpoints import Observations, evaluate, times_of
 from immunostat.outcomes.event_times import EventTimes, times_at_visits
+from immunostat.outcomes.expected_events import ExpectedEvents, expected_of
 from immunostat.outcomes.summary import SummaryRow, statistic_of, summarize
 from immunostat.study.assemble import hooks_of
 from immunostat.study.comparison import doses_of
@@ -28,7 +30,7 @@ from immunostat.study.published_values import (
     day_of,
     horizon_of,
 )
-from immunostat.study.simulation import Simulation, disease_course
+from immunostat.study.simulation import Simulation, disease_course, disease_hazards
 from immunostat.study.specs import component_units, specs_of
 from immunostat.study.study_reader import MAXIMUM_NAME, make_study
 from immunostat.therapy.drug import Drug
@@ -271,10 +273,31 @@ def plan_of(
     return replace(plan, times=times)
 
 
-def predictions(
-    simulation: Simulation, arm: str, leaving: Leaving | None = None
-) -> tuple[list[SummaryRow], int]:
-    """Every endpoint of one arm at every visit; whoever could not be computed is left out.
+@dataclass(frozen=True)
+class ArmPrediction:
+    """What the model says of one arm; whoever could not be computed is left out.
+
+    Parameters
+    ----------
+    rows
+        Every endpoint at every visit. Rates and shares of events are the expected ones of the
+        patients' hazards, so that no event is drawn for them.
+    events
+        Days of drawn events, by endpoint, of those that are made of events or find them at visits.
+    expected
+        Expected events, by endpoint, where no event need be drawn.
+    n_failed
+        Patients who could not be computed.
+    """
+
+    rows: tuple[SummaryRow, ...]
+    events: Mapping[str, EventTimes]
+    expected: Mapping[str, ExpectedEvents]
+    n_failed: int
+
+
+def predict_arm(simulation: Simulation, arm: str, leaving: Leaving | None = None) -> ArmPrediction:
+    """Every endpoint of one arm at every visit, with what comparisons with other arms need.
 
     Parameters
     ----------
@@ -283,11 +306,7 @@ def predictions(
     arm
         Its name.
     leaving
-        How patients leave; everybody stays if None.
-
-    Returns
-    -------
-    The rows, and how many patients were left out.
+        How patients leave and are then seen at visits; everybody stays if None.
     """
     observations = _observations(simulation, arm)
     if leaving is not None:
@@ -295,23 +314,20 @@ def predictions(
         seed = simulation.plan.study.population.seed
         observations = as_published(observations, leaving, numbers, seed)
     rows: list[SummaryRow] = []
+    events: dict[str, EventTimes] = {}
+    expected: dict[str, ExpectedEvents] = {}
     for spec in specs_of(simulation.plan):
         values, exact = evaluate(spec, observations), times_of(spec, observations)
-        rows += summarize(spec, values, observations.times, arm, exact=exact)
-    return rows, int(np.sum(simulation.status(arm) != Status.OK))
-
-
-def event_days(simulation: Simulation, arm: str) -> dict[str, EventTimes]:
-    """Days of the events of one arm, by endpoint; whoever could not be computed is left out."""
-    observations = _observations(simulation, arm)
-    found = {}
-    for spec in specs_of(simulation.plan):
-        exact = times_of(spec, observations)
+        own = expected_of(spec, observations)
+        rows += summarize(spec, values, observations.times, arm, exact=exact, expected=own)
         if exact is None and statistic_of(spec) == "incidence":
-            exact = times_at_visits(evaluate(spec, observations), observations.times)
+            exact = times_at_visits(values, observations.times)
         if exact is not None:
-            found[spec.name] = exact
-    return found
+            events[spec.name] = exact
+        if own is not None:
+            expected[spec.name] = own
+    failed = int(np.sum(simulation.status(arm) != Status.OK))
+    return ArmPrediction(tuple(rows), events, expected, failed)
 
 
 def _observations(simulation: Simulation, arm: str) -> Observations:
@@ -320,9 +336,9 @@ def _observations(simulation: Simulation, arm: str) -> Observations:
     is_ok = simulation.status(arm) == Status.OK
     days = np.array(plan.study.visits_day)
     seen = {name: values[is_ok] for name, values in simulation.visits[arm].items()}
-    course = disease_course(simulation, arm)
-    if course is not None:
-        course = course.kept(is_ok)
+    course, hazards = disease_course(simulation, arm), disease_hazards(simulation, arm)
+    if course is not None and hazards is not None:
+        course, hazards = course.kept(is_ok), hazards.kept(is_ok)
         end = np.where(np.isnan(course.died_day), np.inf, course.died_day)
         seen = {name: observed_until(values, days, end) for name, values in seen.items()}
-    return Observations(days, seen, component_units(plan.situation), course)
+    return Observations(days, seen, component_units(plan.situation), course, hazards)

@@ -12,6 +12,8 @@ from immunostat.catalog.cards import TrialArmCard, TrialCard, TrialComparisonCar
 from immunostat.catalog.model_cards import SituationCard
 from immunostat.outcomes import survival
 from immunostat.outcomes.event_times import EventTimes
+from immunostat.outcomes.expected_comparisons import compare_expected, measures_of
+from immunostat.outcomes.expected_events import ExpectedEvents
 from immunostat.outcomes.statistics import z_quantile
 from immunostat.outcomes.summary import SummaryRow
 from immunostat.study.goals import Goal
@@ -192,41 +194,79 @@ def _log_error(own: Value) -> float:
     return math.log(own.high / own.low) / (2 * _Z)
 
 
-def predicted_comparison(
-    compared: Compared,
-    rows: tuple[SummaryRow, SummaryRow],
-    events: tuple[EventTimes | None, EventTimes | None],
-) -> Value | None:
+@dataclass(frozen=True)
+class Side:
+    """What the model says of an endpoint in one of the arms that are compared.
+
+    Parameters
+    ----------
+    row
+        At the day of the comparison.
+    events
+        Days of its drawn events, where it is made of events.
+    expected
+        Its expected events, where none need be drawn.
+    """
+
+    row: SummaryRow
+    events: EventTimes | None = None
+    expected: ExpectedEvents | None = None
+
+
+def predicted_comparison(compared: Compared, own: Side, other: Side) -> Value | None:
     """What the model says of a comparison; None where it has no such measure.
+
+    Expected events of the same patients in both arms are compared patient by patient. Of all else
+    the arms are taken as independent, which makes intervals too wide. Of an event-free share, risk
+    and hazard are those of the event; odds and difference are those of the share itself.
 
     Parameters
     ----------
     compared
         What was printed.
-    rows
+    own, other
         The endpoint in the arm and in its comparator.
-    events
-        Days of its events in the two, where it is made of events.
     """
-    own, other = (Value(row.estimate, row.low, row.high) for row in rows)
+    if own.expected is not None and other.expected is not None:
+        return _expected(compared, own.expected, other.expected, own.row.statistic == "event-free")
+    rows = own.row, other.row
+    mine, its = (Value(row.estimate, row.low, row.high) for row in rows)
     is_share = rows[0].statistic in ("proportion", "incidence", "event-free")
     is_free = rows[0].statistic == "event-free"
     match compared.measure:
         case "rate ratio" if rows[0].statistic == "rate":
-            return ratio_of(own, other)
+            return ratio_of(mine, its)
         case "risk ratio" if is_share:
             # The risk is that of the event.
-            return ratio_of(*(_without(v) if is_free else v for v in (own, other)))
+            return ratio_of(*(_without(v) if is_free else v for v in (mine, its)))
         case "odds ratio" if is_share:
-            return ratio_of(*(_odds(_without(v) if is_free else v) for v in (own, other)))
+            return ratio_of(*map(_odds, (mine, its)))
         case "difference" if is_share:
-            return difference_of(own.times(100.0), other.times(100.0))
+            return difference_of(mine.times(100.0), its.times(100.0))
         case "difference":
             factor = factor_to(rows[0].unit, compared.unit)
-            return None if factor is None else difference_of(own, other).times(factor)
-        case "hazard ratio" if events[0] is not None and events[1] is not None:
-            return _hazard_ratio(events[0], events[1], compared.day)
+            return None if factor is None else difference_of(mine, its).times(factor)
+        case "hazard ratio" if own.events is not None and other.events is not None:
+            return _hazard_ratio(own.events, other.events, compared.day)
     return None
+
+
+def _expected(
+    compared: Compared, own: ExpectedEvents, other: ExpectedEvents, is_free: bool
+) -> Value | None:
+    """A comparison by expected events; a difference of shares in points."""
+    measure = compared.measure
+    if measure not in measures_of(own):
+        return None
+    found = compare_expected(own, other, measure, compared.day)
+    value = Value(found.estimate, found.low, found.high)
+    # Odds and differences of an event-free share are its own, not those of the event.
+    if measure == "odds ratio" and is_free:
+        return Value(1 / value.value, 1 / value.high, 1 / value.low)
+    if measure == "difference":
+        value = Value(-value.value, -value.high, -value.low) if is_free else value
+        return value.times(100.0)
+    return value
 
 
 def _without(own: Value) -> Value:

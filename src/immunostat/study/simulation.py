@@ -15,7 +15,7 @@ from immunostat.engine.solution import Trajectories
 from immunostat.engine.solve import solve
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import Observations, evaluate
-from immunostat.outcomes.event_times import DiseaseCourse, draw_course
+from immunostat.outcomes.event_times import DiseaseCourse, Hazards, draw_course
 from immunostat.outcomes.scores import ctcae_grade
 from immunostat.study.cohort import Cohort, columns_of, observe
 from immunostat.study.doses import DoseBook
@@ -237,15 +237,23 @@ def disease_course(
     leaving_day
         Day on which each patient leaves; None follows everybody. Shape (patient,).
     """
+    own = disease_hazards(simulation, arm)
+    if own is None:
+        return None
+    seed = simulation.plan.study.population.seed
+    return draw_course(own.kinds, own.by_name, own.times, seed, own.patients, leaving_day)
+
+
+def disease_hazards(simulation: Simulation, arm: str) -> Hazards | None:
+    """Hazards of the events of the disease in one arm; None where the situation has none."""
     plan = simulation.plan
     if not plan.situation.events:
         return None
     hazards = {
         name: simulation.values(arm, card.hazard) for name, card in plan.situation.events.items()
     }
-    seed = plan.study.population.seed
-    numbers = simulation.cohort.numbers
-    return draw_course(event_kinds(plan.situation), hazards, plan.times, seed, numbers, leaving_day)
+    kinds, numbers = event_kinds(plan.situation), simulation.cohort.numbers
+    return Hazards(kinds, hazards, plan.times, numbers)
 
 
 def schedule_of(plan: Plan, cohort: Cohort) -> Schedule:

@@ -43,9 +43,8 @@ from immunostat.study.training_results import (
 from immunostat.study.untreated import Untreated, untreated_levels
 from immunostat.study.validation import (
     Group,
-    event_days,
     plan_of,
-    predictions,
+    predict_arm,
     regimens_of,
     who_of,
     why_not_simulated,
@@ -257,13 +256,9 @@ class TrainingArms:
             simulation = self.simulate(i, values)
             for arm in simulation.plan.arms:
                 for shown, leaving in self.groups[i].leaving[arm].items():
-                    rows, failed = predictions(simulation, arm, leaving)
-                    for row in rows:
-                        found.rows.setdefault((i, shown, row.endpoint), {})[row.time_day] = row
-                    if any(own.compared is not None for own in self.wanted):
-                        days = event_days(simulation, arm)
-                        found.events |= {(i, shown, name): own for name, own in days.items()}
-                    n_failed, n_all = n_failed + failed, n_all + simulation.n_patients
+                    own = predict_arm(simulation, arm, leaving)
+                    found.add(i, shown, own)
+                    n_failed, n_all = n_failed + own.n_failed, n_all + simulation.n_patients
         return found, n_failed, n_all
 
     def simulate(self, group: int, values: Mapping[str, float]) -> Simulation:

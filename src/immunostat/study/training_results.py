@@ -11,9 +11,12 @@ from immunostat.catalog.cards import TrialCard, TrialComparisonCard, TrialResult
 from immunostat.catalog.model_cards import SituationCard
 from immunostat.outcomes.endpoints import KINDS
 from immunostat.outcomes.event_times import EventTimes
+from immunostat.outcomes.expected_events import ExpectedEvents
 from immunostat.outcomes.summary import SummaryRow, statistic_of
+from immunostat.study.published_arms import ArmPrediction
 from immunostat.study.published_comparisons import (
     Compared,
+    Side,
     comparisons_of,
     predicted_comparison,
     row_at,
@@ -45,10 +48,25 @@ class Simulated:
         Of each visit, by day.
     events
         Days of events, of endpoints that have them.
+    expected
+        Expected events, of endpoints for which none need be drawn.
     """
 
     rows: dict[tuple[int, str, str], dict[float, SummaryRow]] = field(default_factory=dict)
     events: dict[tuple[int, str, str], EventTimes] = field(default_factory=dict)
+    expected: dict[tuple[int, str, str], ExpectedEvents] = field(default_factory=dict)
+
+    def add(self, group: int, arm: str, predicted: ArmPrediction) -> None:
+        """Add an arm of a group of patients."""
+        for row in predicted.rows:
+            self.rows.setdefault((group, arm, row.endpoint), {})[row.time_day] = row
+        self.events |= {(group, arm, name): own for name, own in predicted.events.items()}
+        self.expected |= {(group, arm, name): own for name, own in predicted.expected.items()}
+
+    def side(self, key: tuple[int, str, str], day: float) -> Side:
+        """An endpoint of an arm as one side of a comparison."""
+        row = row_at(self.rows[key], day)
+        return Side(row, self.events.get(key), self.expected.get(key))
 
 
 @dataclass(frozen=True)
@@ -131,9 +149,7 @@ class Wanted:
         else:
             other = (self.group, self.versus, self.endpoint)
             value = predicted_comparison(
-                self.compared,
-                (row, row_at(found.rows[other], day)),
-                (found.events.get(key), found.events.get(other)),
+                self.compared, found.side(key, day), found.side(other, day)
             )
         if value is None:
             raise InputError(

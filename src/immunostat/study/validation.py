@@ -1,10 +1,11 @@
 """Predicted against published: every arm of the published trials of a situation, simulated.
 
 All arms that treat the same patients are simulated in the same virtual patients, and arms with
-the same doses once. An arm is left out, with the reason, where nothing can stand for it: its drug
-acts on no target of the immune core, its patients are not those of a population, or its card says
-why. What acts is asked of the model (`assemble.hooks_of`), so that a target that joins the core
-brings its drugs along.
+the same doses once. Rates and shares of events are those that the patients' hazards expect, so that
+intervals hold the chance of drawing patients alone. An arm is left out, with the reason, where
+nothing can stand for it: its drug acts on no target of the immune core, its patients are not those
+of a population, or its card says why. What acts is asked of the model (`assemble.hooks_of`), so
+that a target that joins the core brings its drugs along.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from immunostat.catalog.cards import TrialArmCard, TrialCard
 from immunostat.catalog.lookup import Catalog
 from immunostat.catalog.model_cards import SituationCard
 from immunostat.outcomes.event_times import EventTimes
+from immunostat.outcomes.expected_events import ExpectedEvents
 from immunostat.outcomes.summary import SummaryRow
 from immunostat.study.cohort import draw_cohort
 from immunostat.study.goals import VALUE, Goal, errors, goals_of, why_left_out, why_not_judged
@@ -29,15 +31,19 @@ from immunostat.study.published_arms import (
     Group,
     Who,
     drugs_of,
-    event_days,
     plan_of,
-    predictions,
+    predict_arm,
     regimens_of,
     targets_of,
     who_of,
     why_not_simulated,
 )
-from immunostat.study.published_comparisons import comparisons_of, predicted_comparison, row_at
+from immunostat.study.published_comparisons import (
+    Side,
+    comparisons_of,
+    predicted_comparison,
+    row_at,
+)
 from immunostat.study.published_values import (
     Value,
     day_of,
@@ -58,9 +64,8 @@ __all__ = [
     "Validation",
     "Who",
     "as_data",
-    "event_days",
     "plan_of",
-    "predictions",
+    "predict_arm",
     "regimens_of",
     "validate",
     "who_of",
@@ -256,18 +261,26 @@ class Predicted:
         By name of the arm and endpoint, then by day.
     events
         Days of events, of endpoints that are made of events or find them at visits.
+    expected
+        Expected events, of endpoints for which none need be drawn.
     n_failed
         Patient-arms that could not be computed.
     """
 
     rows: dict[tuple[str, str], dict[float, SummaryRow]] = field(default_factory=dict)
     events: dict[tuple[str, str], EventTimes] = field(default_factory=dict)
+    expected: dict[tuple[str, str], ExpectedEvents] = field(default_factory=dict)
     n_failed: int = 0
 
     def row(self, arm: str, endpoint: str, day: float, is_time: bool = False) -> SummaryRow:
         """The row of a day; of a median time the last one, which knows most."""
         own = self.rows[arm, endpoint]
         return own[max(own)] if is_time else row_at(own, day)
+
+    def side(self, arm: str, endpoint: str, day: float) -> Side:
+        """An endpoint of an arm as one side of a comparison."""
+        key = arm, endpoint
+        return Side(self.row(arm, endpoint, day), self.events.get(key), self.expected.get(key))
 
 
 def _simulated(
@@ -288,13 +301,13 @@ def _simulated(
     # Arm after arm, so that memory is that of one.
     for i, arm in enumerate(plan.study.arms):
         simulation = simulate_cohort(replace(plan, arms=(arm,)), cohort, threads)
-        days = event_days(simulation, arm)
         for shown, leaving in group.leaving[arm].items():
-            rows, failed = predictions(simulation, arm, leaving)
-            for row in rows:
+            own = predict_arm(simulation, arm, leaving)
+            for row in own.rows:
                 found.rows.setdefault((shown, row.endpoint), {})[row.time_day] = row
-            found.events |= {(shown, name): own for name, own in days.items()}
-        found.n_failed += failed
+            found.events |= {(shown, name): days for name, days in own.events.items()}
+            found.expected |= {(shown, name): events for name, events in own.expected.items()}
+        found.n_failed += own.n_failed
         told(i + 1)
     return found
 
@@ -360,12 +373,8 @@ def _comparison_rows(
                     why = f"{own.measure} to '{own.versus.name}', which is not simulated"
                     skipped.append(_skipped(catalog, trial, own.arm, why, own.endpoint))
                 continue
-            both = [(name, own.endpoint) for name in (pair[0], pair[1])]
-            predicted = predicted_comparison(
-                own,
-                (found.row(*both[0], own.day), found.row(*both[1], own.day)),
-                (found.events.get(both[0]), found.events.get(both[1])),
-            )
+            sides = [found.side(name, own.endpoint, own.day) for name in (pair[0], pair[1])]
+            predicted = predicted_comparison(own, sides[0], sides[1])
             if predicted is None:
                 why = f"the endpoint has no {own.measure}"
                 skipped.append(_skipped(catalog, trial, own.arm, why, own.endpoint))
