@@ -322,7 +322,11 @@ def _compared_words(result: Result) -> str:
     if trained:
         kinds.append(f"{trained} were used to fit it, so they only show that it can follow them")
     unread = int((~result.comparison["checked"].astype(bool)).sum())
-    text = f"Of {len(roles)} published values, {words.listed(kinds)}."
+    text = (
+        f"Of {len(roles)} published values, {words.listed(kinds)}. In trials, who left or was "
+        "rescued counts as a non-responder; here everybody stays unless the study lets patients "
+        "leave."
+    )
     return f"{text} {unread} of them still have to be read in their source." if unread else text
 
 
