@@ -261,6 +261,8 @@ MEANINGS = {
     "RescueCard.arms": "arms with the rule; all if none is named",
     "carried_forward": "whether printed means hold the last value of who left; else they are of "
     "patients still seen",
+    "staggered_visits": "whether visits of trials spread around the planned days, so that "
+    "medians of what visits find lie between them",
     "followed_on": "components that are measured in who left as well, such as films",
     "not_simulated": "why no simulation can stand for the arm",
     "doubt": "why the model is not judged by the trial",

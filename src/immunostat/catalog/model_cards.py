@@ -180,6 +180,8 @@ class SituationCard(Card):
     sample_every: MeasureCard | None = None
     #: How often trials look, in words such as 'every 4 weeks'.
     visits: Text = "every 1 week"
+    #: Whether the visits of trials spread around the planned days, as cycles are put off.
+    staggered_visits: bool = False
     endpoints: dict[str, EndpointCard]
     main_endpoint: str
     course: str

@@ -32,6 +32,7 @@ from immunostat.study.published_values import (
 )
 from immunostat.study.simulation import Simulation, disease_course, disease_hazards
 from immunostat.study.specs import component_units, specs_of
+from immunostat.study.staggered_visits import staggered
 from immunostat.study.study_reader import MAXIMUM_NAME, make_study
 from immunostat.therapy.drug import Drug
 from immunostat.therapy.grammar import parse_regimen
@@ -308,17 +309,19 @@ def predict_arm(simulation: Simulation, arm: str, leaving: Leaving | None = None
     leaving
         How patients leave and are then seen at visits; everybody stays if None.
     """
-    observations = _observations(simulation, arm)
+    observations, plan = _observations(simulation, arm), simulation.plan
+    numbers = simulation.cohort.numbers[simulation.status(arm) == Status.OK]
+    seed = plan.study.population.seed
     if leaving is not None:
-        numbers = simulation.cohort.numbers[simulation.status(arm) == Status.OK]
-        seed = simulation.plan.study.population.seed
         observations = as_published(observations, leaving, numbers, seed)
     rows: list[SummaryRow] = []
     events: dict[str, EventTimes] = {}
     expected: dict[str, ExpectedEvents] = {}
-    for spec in specs_of(simulation.plan):
+    for spec in specs_of(plan):
         values, exact = evaluate(spec, observations), times_of(spec, observations)
         own = expected_of(spec, observations)
+        if exact is not None and spec.seen and plan.situation.staggered_visits:
+            exact = staggered(exact, observations.times, numbers, seed)
         rows += summarize(spec, values, observations.times, arm, exact=exact, expected=own)
         if exact is None and statistic_of(spec) == "incidence":
             exact = times_at_visits(values, observations.times)
