@@ -279,6 +279,15 @@ def test_low_doses_of_il2_reach_regulatory_cells_and_high_doses_effectors(core) 
     assert high[0] / low[0] < high[2] / low[2]
 
 
+def test_an_antibody_to_cd38_takes_nk_cells_and_not_what_they_do(core) -> None:
+    # Casneuf 2017: counts stay low, and those that are left go on killing. Fewer regulatory T cells
+    # make less TGF-beta, so that NK cells may even do a little more.
+    outputs = ("core_NK_count", "core_NK")
+    before, after = (at_rest(core, outputs, self_antigen=0.0, cd38_binding=x) for x in (0.0, 10.0))
+    assert after[0] < 0.5 * before[0]
+    assert before[1] * 0.99 < after[1] < before[1] * 1.2
+
+
 @pytest.mark.parametrize("antigen", [0.0, 0.65])
 def test_a_cereblon_modulator_stimulates_killers_and_calms_monocytes(core, antigen) -> None:
     outputs = ["core_NK", "core_CD8_effector", "core_il2", "core_tnf", "core_il6", "core_il1"]
