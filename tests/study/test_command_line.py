@@ -56,6 +56,14 @@ def test_one_drug_shows_its_numbers_and_sources():
     assert json.loads(invoke("drugs", "adalimumab", "--json").stdout)["class"] == "TNF inhibitor"
 
 
+def test_one_trial_tells_who_left_and_how_it_counted_him():
+    told = invoke("trials", "OPTION").output
+    assert "Rescued, and then no responder: tender-joints-percent-change > -20" in told
+    assert "Left for other reasons: placebo + methotrexate 3.7 % by week 24" in told
+    assert "Means hold the last value of who left." in invoke("trials", "SERENE").output
+    assert "Rescued" not in invoke("trials", "AFFIRM").output
+
+
 @pytest.mark.parametrize("what", ["study", "drug", "target", "trial", "side-effect"])
 def test_schemas_are_json_schemas(what):
     assert json.loads(invoke("schema", what).stdout)["type"] == "object"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,6 +21,7 @@ from immunostat.cli.printing import (
 )
 
 if TYPE_CHECKING:
+    from immunostat.catalog.cards import TrialCard, TrialResultCard
     from immunostat.catalog.lookup import Catalog
 
 Row = Sequence[object]
@@ -176,12 +177,42 @@ def trials(
         return
     card = catalog.trial(name)
     results = [
-        (arm.name, arm.role, arm.n, r.endpoint, r.week, r.value, r.unit, r.checked, r.source)
+        (arm.name, r.role or arm.role, arm.n, *_printed(r))
         for arm in card.arms
         for r in arm.results
     ]
     names = ("arm", "role", "n", "endpoint", "week", "value", "unit", "checked", "source")
     print_table(names, results, how, f"{card.name}: {card.title}")
+    if how is Format.TEXT:
+        for line in _counted(card):
+            heading(line)
+
+
+def _printed(own: TrialResultCard) -> Row:
+    """What was published, when, and where."""
+    return (own.endpoint, own.week, own.value, own.unit, own.checked, own.source)
+
+
+def _counted(card: TrialCard) -> Iterator[str]:
+    """Who left or was rescued, and how means are counted, in lines."""
+    rescue = card.rescue
+    if rescue is not None:
+        last = f" to {rescue.last_week:g}" if rescue.last_week else ""
+        arms = f" ({', '.join(rescue.arms)})" if rescue.arms else ""
+        known = "read" if rescue.checked else "not read"
+        yield (
+            f"Rescued, and then no responder{arms}: {rescue.when}, at week {rescue.week:g}{last} "
+            f"({rescue.source}, {known})"
+        )
+    left = [
+        f"{arm.name} {arm.left.value:g} {arm.left.unit} by week {arm.left.week:.3g}"
+        for arm in card.arms
+        if arm.left is not None
+    ]
+    if left:
+        yield f"Left for other reasons: {'; '.join(left)}"
+    if card.carried_forward:
+        yield "Means hold the last value of who left."
 
 
 @guarded
