@@ -17,6 +17,7 @@ from immunostat.catalog.model_cards import SituationCard
 from immunostat.engine.problem import IntArray
 from immunostat.model.system import FloatArray
 from immunostat.outcomes.endpoints import Observations, evaluate
+from immunostat.outcomes.visit_courses import Missing, imputed
 from immunostat.study.published_values import factor_to
 from immunostat.study.specs import endpoint_spec
 from immunostat.trial.conditions import Condition, parse_condition, resolved
@@ -119,14 +120,8 @@ def as_published(
     for name in seen.keys() - set(leaving.followed_on):
         seen[name] = observed_until(seen[name], days, left)
         if leaving.is_carried_forward:
-            seen[name] = _carried_forward(seen[name])
+            seen[name] = imputed(seen[name], Missing.LAST)
     return Observations(days, seen, observations.units, observations.course)
-
-
-def _carried_forward(values: FloatArray) -> FloatArray:
-    """The last value seen in place of missing ones. Shape (patient, visit)."""
-    last = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(values.shape[1])), axis=1)
-    return np.asarray(np.take_along_axis(values, last, axis=1))
 
 
 def _is_meant(rescue: RescueCard, arm: TrialArmCard) -> bool:
